@@ -60,12 +60,18 @@ pub struct ByteColumn {
 impl ByteColumn {
     /// An empty column with room for `rows` rows and `bytes` bytes.
     pub fn with_capacity(rows: usize, bytes: usize) -> Self {
-        Self { lengths: Vec::with_capacity(rows), data: Vec::with_capacity(bytes) }
+        Self {
+            lengths: Vec::with_capacity(rows),
+            data: Vec::with_capacity(bytes),
+        }
     }
 
     /// A column of `rows` nulls.
     pub fn nulls(rows: usize) -> Self {
-        Self { lengths: vec![-1; rows], data: Vec::new() }
+        Self {
+            lengths: vec![-1; rows],
+            data: Vec::new(),
+        }
     }
 
     /// Takes parts that a guest built. No lengths at all stand for `rows` nulls.
@@ -82,18 +88,32 @@ impl ByteColumn {
             return Ok(Self::nulls(rows));
         }
         if lengths.len() != rows {
-            return Err(ColumnError::Rows { column, found: lengths.len(), rows });
+            return Err(ColumnError::Rows {
+                column,
+                found: lengths.len(),
+                rows,
+            });
         }
         let mut claimed = 0u64;
         for (row, &length) in lengths.iter().enumerate() {
             match u64::try_from(length) {
                 Ok(length) => claimed += length,
                 Err(_) if length == -1 => {}
-                Err(_) => return Err(ColumnError::Negative { column, row, length }),
+                Err(_) => {
+                    return Err(ColumnError::Negative {
+                        column,
+                        row,
+                        length,
+                    });
+                }
             }
         }
         if claimed != data.len() as u64 {
-            return Err(ColumnError::Sum { column, claimed, held: data.len() });
+            return Err(ColumnError::Sum {
+                column,
+                claimed,
+                held: data.len(),
+            });
         }
         Ok(Self { lengths, data })
     }
@@ -103,7 +123,8 @@ impl ByteColumn {
         match value {
             // A Kafka record is bounded far below 2 GiB; a longer one cannot come in.
             Some(bytes) => {
-                self.lengths.push(i32::try_from(bytes.len()).unwrap_or(i32::MAX));
+                self.lengths
+                    .push(i32::try_from(bytes.len()).unwrap_or(i32::MAX));
                 self.data.extend_from_slice(bytes);
             }
             None => self.lengths.push(-1),
@@ -112,7 +133,10 @@ impl ByteColumn {
 
     /// Rows from the first to the last.
     pub fn iter(&self) -> Rows<'_> {
-        Rows { lengths: self.lengths.iter(), data: &self.data }
+        Rows {
+            lengths: self.lengths.iter(),
+            data: &self.data,
+        }
     }
 
     /// Number of rows.
@@ -182,9 +206,14 @@ impl<'a> Iterator for Rows<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let length = *self.lengths.next()?;
-        let Ok(length) = usize::try_from(length) else { return Some(None) };
+        let Ok(length) = usize::try_from(length) else {
+            return Some(None);
+        };
         // Columns are checked when made, so there is always enough left.
-        let (row, rest) = self.data.split_at_checked(length).unwrap_or((self.data, &[]));
+        let (row, rest) = self
+            .data
+            .split_at_checked(length)
+            .unwrap_or((self.data, &[]));
         self.data = rest;
         Some(Some(row))
     }
@@ -205,7 +234,10 @@ mod tests {
         let rows: Vec<Option<&[u8]>> = vec![Some(b"a"), None, Some(b""), Some(b"bcd")];
         let column: ByteColumn = rows.iter().copied().collect();
         assert_eq!(column.iter().collect::<Vec<_>>(), rows);
-        assert_eq!(column.filtered(|row| row != 0).iter().collect::<Vec<_>>(), rows[1..]);
+        assert_eq!(
+            column.filtered(|row| row != 0).iter().collect::<Vec<_>>(),
+            rows[1..]
+        );
     }
 
     #[test]
@@ -213,10 +245,26 @@ mod tests {
         let check = |rows, lengths: &[i32], data: &[u8]| {
             ByteColumn::checked("values", rows, lengths.to_vec(), data.to_vec())
         };
-        assert!(matches!(check(2, &[1], b"a"), Err(ColumnError::Rows { found: 1, .. })));
-        assert!(matches!(check(1, &[-2], b""), Err(ColumnError::Negative { length: -2, .. })));
-        assert!(matches!(check(1, &[3], b"a"), Err(ColumnError::Sum { claimed: 3, held: 1, .. })));
-        assert!(matches!(check(2, &[i32::MAX, i32::MAX], b"a"), Err(ColumnError::Sum { .. })));
+        assert!(matches!(
+            check(2, &[1], b"a"),
+            Err(ColumnError::Rows { found: 1, .. })
+        ));
+        assert!(matches!(
+            check(1, &[-2], b""),
+            Err(ColumnError::Negative { length: -2, .. })
+        ));
+        assert!(matches!(
+            check(1, &[3], b"a"),
+            Err(ColumnError::Sum {
+                claimed: 3,
+                held: 1,
+                ..
+            })
+        ));
+        assert!(matches!(
+            check(2, &[i32::MAX, i32::MAX], b"a"),
+            Err(ColumnError::Sum { .. })
+        ));
         assert!(check(3, &[], b"").unwrap().all_null());
     }
 }

@@ -2,4 +2,15 @@
 //! about them. Nothing here does I/O, reads a clock or knows a runtime.
 #![forbid(unsafe_code)]
 
+pub mod batch;
 pub mod columns;
+pub mod config;
+pub mod config_log;
+pub mod connector_config;
+pub mod definition;
+pub mod herder;
+pub mod names;
+pub mod offset;
+pub mod plugin;
+pub mod retry;
+pub mod state;

@@ -1,0 +1,66 @@
+//! What a source task brought: rows as columns, checked, with the positions that cover them.
+
+use crate::columns::{ByteColumn, Encoding};
+use crate::offset::{SourceOffset, SourcePartition};
+
+/// One of keys or values as a guest encoded it.
+#[derive(Debug, Clone)]
+pub struct EncodedPart {
+    /// How the bytes are encoded.
+    pub encoding: Encoding,
+    /// One entry a row.
+    pub bytes: ByteColumn,
+    /// Index into the batch's schemas, or [`NO_SCHEMA`]. Empty: see the batch.
+    pub schema: Vec<u16>,
+}
+
+/// In a schema index: this row has none.
+pub const NO_SCHEMA: u16 = u16::MAX;
+
+/// Headers of all rows, flattened: row i owns the next `counts[i]` entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// How many headers each row has.
+    pub counts: Vec<u16>,
+    /// Their names.
+    pub keys: ByteColumn,
+    /// Their values, as in Kafka.
+    pub values: ByteColumn,
+}
+
+/// The first `rows` rows of a batch are covered by this position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// 0: the position moved without a record.
+    pub rows: u32,
+    /// Where.
+    pub partition: SourcePartition,
+    /// How far.
+    pub offset: SourceOffset,
+}
+
+/// The answer to one poll that brought records. Every list was checked against `rows` when the
+/// batch was taken from the guest.
+#[derive(Debug, Clone)]
+pub struct SourceBatch {
+    /// Number of rows.
+    pub rows: usize,
+    /// Distinct topics.
+    pub topics: Vec<String>,
+    /// Index into `topics`; empty: all rows go to the only topic.
+    pub topic: Vec<u16>,
+    /// Kafka partition; empty: the partitioner chooses.
+    pub partitions: Vec<i32>,
+    /// Milliseconds since the epoch; empty: the producer's time.
+    pub timestamps: Vec<i64>,
+    /// Keys.
+    pub keys: EncodedPart,
+    /// Values.
+    pub values: EncodedPart,
+    /// Headers, if any row has some.
+    pub headers: Option<Headers>,
+    /// Distinct schemas in Connect's JSON form. With an empty index, every value has the first.
+    pub schemas: Vec<String>,
+    /// Positions, by ascending `rows`.
+    pub checkpoints: Vec<Checkpoint>,
+}

@@ -1,0 +1,471 @@
+//! The framework's own part of a connector's configuration, parsed once into types. The keys are
+//! Kafka Connect's; what a plugin defines is the plugin's to check.
+
+use crate::config::{self, ConfigMap};
+use crate::definition::{self, Definition};
+use crate::herder::RestartPolicy;
+use crate::plugin::PluginKind;
+
+/// A converter as configured: class and settings without the prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConverterChoice {
+    /// `connector.class`-like name of the converter.
+    pub class: String,
+    /// What stands under `key.converter.` or `value.converter.`.
+    pub settings: ConfigMap,
+}
+
+/// What a sink reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topics {
+    /// `topics`.
+    List(Vec<String>),
+    /// `topics.regex`.
+    Regex(String),
+}
+
+/// What becomes of a record that cannot be handled (D3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tolerance {
+    /// It fails the task.
+    None,
+    /// It is skipped and counted.
+    All,
+}
+
+/// How a topic is made that a source writes and that does not exist (KIP-158, default group).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicCreation {
+    /// -1: the broker's default.
+    pub partitions: i32,
+    /// -1: the broker's default.
+    pub replication_factor: i32,
+    /// Topic configurations such as `cleanup.policy`.
+    pub configs: ConfigMap,
+}
+
+/// The framework's part of a connector's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectorConfig {
+    /// `connector.class`.
+    pub class: String,
+    /// `connector.plugin.version`; none: the newest.
+    pub plugin_version: Option<String>,
+    /// `tasks.max`.
+    pub tasks_max: u32,
+    /// `key.converter`, or the worker's.
+    pub key_converter: ConverterChoice,
+    /// `value.converter`, or the worker's.
+    pub value_converter: ConverterChoice,
+    /// Sinks only.
+    pub topics: Option<Topics>,
+    /// `errors.tolerance`.
+    pub tolerance: Tolerance,
+    /// `errors.log.enable`.
+    pub log_errors: bool,
+    /// `topic.creation.default.*`; none: the connector leaves it to the broker.
+    pub topic_creation: Option<TopicCreation>,
+    /// `producer.override.*` without the prefix.
+    pub producer_overrides: ConfigMap,
+    /// `consumer.override.*` without the prefix.
+    pub consumer_overrides: ConfigMap,
+}
+
+/// Something wrong with one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyProblem {
+    /// The key.
+    pub key: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// Keys of Kafka Connect whose absence would change what happens to records, so that accepting
+/// them without doing what they say would be a lie.
+const NOT_YET: [(&str, &str); 4] = [
+    (
+        "transforms",
+        "transforms are not available yet; remove the key",
+    ),
+    (
+        "predicates",
+        "predicates are not available yet; remove the key",
+    ),
+    (
+        "errors.deadletterqueue.topic.name",
+        "dead letter queues are not available yet; remove the key (errors.tolerance=all skips and \
+         counts bad records)",
+    ),
+    (
+        "topic.creation.groups",
+        "only topic.creation.default.* is available yet; remove the key",
+    ),
+];
+
+impl ConnectorConfig {
+    /// Parses the framework's keys of `config`; keys it lacks come from the worker's configuration
+    /// where Connect takes them from there.
+    ///
+    /// # Errors
+    /// Everything that is wrong, key by key.
+    pub fn parse(
+        config: &ConfigMap,
+        kind: PluginKind,
+        worker: &ConfigMap,
+    ) -> Result<Self, Vec<KeyProblem>> {
+        let mut problems: Vec<KeyProblem> = definition::check(&definitions(kind), config)
+            .into_iter()
+            .map(|(key, message)| KeyProblem { key, message })
+            .collect();
+        let mut problem = |key: &str, message: String| {
+            problems.push(KeyProblem {
+                key: key.to_owned(),
+                message,
+            });
+        };
+        for (key, message) in NOT_YET {
+            if config
+                .get(key)
+                .is_some_and(|value| !value.trim().is_empty())
+            {
+                problem(key, message.to_owned());
+            }
+        }
+        let topics = match kind {
+            PluginKind::Source => None,
+            PluginKind::Sink => match sink_topics(config) {
+                Ok(topics) => Some(topics),
+                Err(message) => {
+                    problem("topics", message);
+                    None
+                }
+            },
+        };
+        let tasks_max = number(config, "tasks.max", 1);
+        if tasks_max < 1 {
+            let value = config.get("tasks.max").map_or("", String::as_str);
+            problem(
+                "tasks.max",
+                format!(
+                    "Invalid value {value} for configuration tasks.max: Value must be at least 1"
+                ),
+            );
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Self {
+            class: config.get("connector.class").cloned().unwrap_or_default(),
+            plugin_version: config
+                .get("connector.plugin.version")
+                .filter(|version| !version.is_empty() && *version != "latest")
+                .cloned(),
+            tasks_max: u32::try_from(tasks_max).unwrap_or(1),
+            key_converter: converter(config, worker, "key.converter"),
+            value_converter: converter(config, worker, "value.converter"),
+            topics,
+            tolerance: match config.get("errors.tolerance").map(String::as_str) {
+                Some("all") => Tolerance::All,
+                _ => Tolerance::None,
+            },
+            log_errors: config
+                .get("errors.log.enable")
+                .and_then(|v| config::boolean(v))
+                == Some(true),
+            topic_creation: topic_creation(config),
+            producer_overrides: config::with_prefix_removed(config, "producer.override."),
+            consumer_overrides: config::with_prefix_removed(config, "consumer.override."),
+        })
+    }
+}
+
+fn number(config: &ConfigMap, key: &str, default: i64) -> i64 {
+    config
+        .get(key)
+        .and_then(|value| value.trim().parse().ok())
+        .unwrap_or(default)
+}
+
+fn sink_topics(config: &ConfigMap) -> Result<Topics, String> {
+    let topics = config
+        .get("topics")
+        .map(|v| config::list(v))
+        .filter(|v| !v.is_empty());
+    let regex = config.get("topics.regex").filter(|v| !v.trim().is_empty());
+    match (topics, regex) {
+        (Some(topics), None) => Ok(Topics::List(topics)),
+        (None, Some(regex)) => Ok(Topics::Regex(regex.clone())),
+        (None, None) => Err("Must configure one of topics or topics.regex".to_owned()),
+        (Some(_), Some(_)) => Err(
+            "topics and topics.regex are mutually exclusive options, but both are set".to_owned(),
+        ),
+    }
+}
+
+/// The converter of the connector, else the worker's, else Connect's usual JsonConverter. Settings
+/// go with the place that named the class, as in Connect.
+fn converter(config: &ConfigMap, worker: &ConfigMap, key: &str) -> ConverterChoice {
+    let place = if config.contains_key(key) {
+        config
+    } else {
+        worker
+    };
+    ConverterChoice {
+        class: place
+            .get(key)
+            .cloned()
+            .unwrap_or_else(|| "org.apache.kafka.connect.json.JsonConverter".to_owned()),
+        settings: config::with_prefix_removed(place, &format!("{key}.")),
+    }
+}
+
+fn topic_creation(config: &ConfigMap) -> Option<TopicCreation> {
+    let mut configs = config::with_prefix_removed(config, "topic.creation.default.");
+    if configs.is_empty() {
+        return None;
+    }
+    let mut take = |key: &str| {
+        configs
+            .remove(key)
+            .and_then(|v| v.trim().parse::<i32>().ok())
+            .unwrap_or(-1)
+    };
+    let partitions = take("partitions");
+    let replication_factor = take("replication.factor");
+    Some(TopicCreation {
+        partitions,
+        replication_factor,
+        configs,
+    })
+}
+
+/// Definitions of the framework's keys, for validation and for forms.
+pub fn definitions(kind: PluginKind) -> Vec<Definition> {
+    let define = |name: &str,
+                  kind: &str,
+                  importance: &str,
+                  group: &str,
+                  default: Option<&str>,
+                  documentation: &str| {
+        Definition {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            importance: importance.to_owned(),
+            documentation: documentation.to_owned(),
+            group: group.to_owned(),
+            display_name: name.to_owned(),
+            default: default.map(str::to_owned),
+            ..Definition::default()
+        }
+    };
+    let common = "Common";
+    let errors = "Error Handling";
+    let restart = "Restart";
+    let mut all = vec![
+        Definition {
+            required: true,
+            ..define(
+                "name",
+                "string",
+                "high",
+                common,
+                None,
+                "Name of this connector, unique in the cluster.",
+            )
+        },
+        Definition {
+            required: true,
+            ..define(
+                "connector.class",
+                "string",
+                "high",
+                common,
+                None,
+                "Name or alias of the plugin that does the work; GET /connector-plugins lists what is there.",
+            )
+        },
+        define(
+            "connector.plugin.version",
+            "string",
+            "medium",
+            common,
+            Some("latest"),
+            "Version of the plugin; the newest one if absent.",
+        ),
+        define(
+            "tasks.max",
+            "int",
+            "high",
+            common,
+            Some("1"),
+            "The most tasks to split the work into.",
+        ),
+        define(
+            "key.converter",
+            "class",
+            "low",
+            common,
+            None,
+            "Converter between keys in Kafka and structured keys; the worker's if absent.",
+        ),
+        define(
+            "value.converter",
+            "class",
+            "low",
+            common,
+            None,
+            "Converter between values in Kafka and structured values; the worker's if absent.",
+        ),
+        Definition {
+            choices: vec!["none".to_owned(), "all".to_owned()],
+            ..define(
+                "errors.tolerance",
+                "string",
+                "medium",
+                errors,
+                Some("none"),
+                "none: a record that cannot be handled fails the task. all: it is skipped and counted.",
+            )
+        },
+        define(
+            "errors.log.enable",
+            "boolean",
+            "medium",
+            errors,
+            Some("false"),
+            "Whether each skipped record is logged with its place and the reason.",
+        ),
+        define(
+            RestartPolicy::KEYS[0],
+            "int",
+            "low",
+            restart,
+            Some("0"),
+            "How often in a row a failed task is started again by itself; 0: never.",
+        ),
+        define(
+            RestartPolicy::KEYS[1],
+            "long",
+            "low",
+            restart,
+            Some("1000"),
+            "Pause before the first automatic restart in milliseconds; it doubles each time.",
+        ),
+        define(
+            RestartPolicy::KEYS[2],
+            "long",
+            "low",
+            restart,
+            Some("60000"),
+            "Longest pause between automatic restarts in milliseconds.",
+        ),
+    ];
+    match kind {
+        PluginKind::Sink => all.extend([
+            define(
+                "topics",
+                "list",
+                "high",
+                common,
+                Some(""),
+                "Topics to read, comma separated.",
+            ),
+            define(
+                "topics.regex",
+                "string",
+                "high",
+                common,
+                Some(""),
+                "Regular expression of the topics to read, instead of topics.",
+            ),
+        ]),
+        PluginKind::Source => all.extend([
+            define(
+                "topic.creation.default.partitions",
+                "int",
+                "low",
+                "Topic Creation",
+                Some("-1"),
+                "Partitions of topics that this connector creates; -1: the broker's default.",
+            ),
+            define(
+                "topic.creation.default.replication.factor",
+                "int",
+                "low",
+                "Topic Creation",
+                Some("-1"),
+                "Replicas of topics that this connector creates; -1: the broker's default.",
+            ),
+        ]),
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&str, &str)]) -> ConfigMap {
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
+    }
+
+    fn problems(pairs: &[(&str, &str)], kind: PluginKind) -> Vec<String> {
+        ConnectorConfig::parse(&map(pairs), kind, &ConfigMap::new())
+            .err()
+            .unwrap_or_default()
+            .into_iter()
+            .map(|p| p.key)
+            .collect()
+    }
+
+    const SINK: [(&str, &str); 2] = [("name", "s"), ("connector.class", "file-sink")];
+
+    #[test]
+    fn converters_come_with_the_settings_of_their_place() {
+        let worker = map(&[
+            ("value.converter", "JsonConverter"),
+            ("value.converter.schemas.enable", "false"),
+        ]);
+        let mut pairs = vec![("name", "s"), ("connector.class", "x")];
+        let parse = |pairs: &[(&str, &str)]| {
+            ConnectorConfig::parse(&map(pairs), PluginKind::Source, &worker)
+                .unwrap()
+                .value_converter
+        };
+        assert_eq!(parse(&pairs).settings, map(&[("schemas.enable", "false")]));
+        pairs.push(("value.converter", "StringConverter"));
+        assert_eq!(parse(&pairs).settings, ConfigMap::new());
+    }
+
+    #[test]
+    fn sinks_need_one_kind_of_topics() {
+        let with = |more: &[(&'static str, &'static str)]| {
+            let pairs: Vec<_> = SINK.iter().chain(more).copied().collect();
+            problems(&pairs, PluginKind::Sink)
+        };
+        assert_eq!(with(&[]), ["topics"]);
+        assert_eq!(with(&[("topics", "a"), ("topics.regex", "b")]), ["topics"]);
+        assert!(with(&[("topics", "a, b")]).is_empty());
+    }
+
+    #[test]
+    fn what_is_not_there_yet_is_refused() {
+        for (key, _) in NOT_YET {
+            assert_eq!(
+                problems(&[SINK[0], SINK[1], (key, "x")], PluginKind::Source),
+                [key]
+            );
+        }
+        assert_eq!(
+            problems(&[SINK[0], SINK[1], ("tasks.max", "0")], PluginKind::Source),
+            ["tasks.max"]
+        );
+        assert_eq!(
+            problems(&[], PluginKind::Source),
+            ["name", "connector.class"]
+        );
+    }
+}

@@ -1,0 +1,73 @@
+//! What a user wants of a connector, and what a connector or task is doing.
+
+use serde::{Deserialize, Serialize};
+
+/// What the user wants of a connector.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum TargetState {
+    /// Tasks run.
+    #[default]
+    #[serde(rename = "STARTED")]
+    Started,
+    /// Tasks exist and hold their resources, but move nothing.
+    Paused,
+    /// No tasks.
+    Stopped,
+}
+
+/// What a connector or task is doing, in Kafka Connect's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum State {
+    /// Nobody has started it yet.
+    Unassigned,
+    /// At work.
+    Running,
+    /// Alive, moving nothing.
+    Paused,
+    /// Ended with a trace; stays so until restarted.
+    Failed,
+    /// A restart was asked for and has not happened yet.
+    Restarting,
+    /// Connectors only: no tasks, by the user's wish.
+    Stopped,
+}
+
+impl State {
+    /// As in a REST answer.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Unassigned => "UNASSIGNED",
+            State::Running => "RUNNING",
+            State::Paused => "PAUSED",
+            State::Failed => "FAILED",
+            State::Restarting => "RESTARTING",
+            State::Stopped => "STOPPED",
+        }
+    }
+}
+
+/// A state and, where it is FAILED, why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// What it is doing.
+    pub state: State,
+    /// The whole story of a failure: message, export, backtrace.
+    pub trace: Option<String>,
+}
+
+impl Status {
+    /// A state without a trace.
+    pub fn of(state: State) -> Self {
+        Self { state, trace: None }
+    }
+
+    /// FAILED, and why.
+    pub fn failed(trace: impl Into<String>) -> Self {
+        Self {
+            state: State::Failed,
+            trace: Some(trace.into()),
+        }
+    }
+}
