@@ -1,1 +1,27 @@
-//! placeholder
+//! Kafka: client settings, producers shared by tasks, one consumer a sink task, topics, and the
+//! embedded cluster of `tidegate dev`. No other crate knows rdkafka.
+#![forbid(unsafe_code)]
+
+mod acks;
+mod client_config;
+mod cluster;
+mod consumer;
+mod embedded;
+mod jaas;
+mod producer;
+mod record_batch;
+mod rebalance;
+mod retention;
+mod topics;
+
+pub use acks::{BatchAcks, FailureKind, Outcome, RecordFailure};
+pub use client_config::{ClientConfigError, ClientKind, Translated, translate};
+pub use cluster::{Kafka, KafkaError, KafkaSettings};
+pub use consumer::{ConsumerEvent, ConsumerSettings, SinkConsumer, StartPositions};
+pub use embedded::EmbeddedKafka;
+pub use producer::{ProduceError, ProducerHandle, Rows};
+pub use record_batch::RecordBatch;
+pub use topics::TopicSpec;
+
+/// A Kafka partition: topic and number.
+pub type TopicPartition = (String, i32);

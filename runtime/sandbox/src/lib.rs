@@ -1,1 +1,39 @@
-//! placeholder
+//! The sandbox: compiles connector components, runs each task's instance in a store of its own
+//! under limits, and offers it the host interfaces. No other crate knows wasmtime.
+#![deny(unsafe_code)]
+
+mod batch;
+mod bindings;
+mod call;
+mod compile;
+mod component;
+mod engine;
+mod error;
+mod host_log;
+mod host_records;
+mod host_sql;
+mod limits;
+mod plugin;
+mod precompiled;
+mod sink;
+mod source;
+mod source_columns;
+mod sql;
+mod state;
+mod stdio;
+mod wasi;
+
+pub use batch::{SinkBatch, TopicPartition};
+pub use compile::{CompileError, CompilerCommand, compile_child};
+pub use engine::{Sandbox, SandboxError, SandboxOptions};
+pub use error::CallError;
+pub use limits::Limits;
+pub use plugin::{LoadError, LoadTimings, Plugin, Planned};
+pub use sink::{Flushed, LateErrant, SinkTask};
+pub use source::{Polled, SourceTask};
+pub use sql::{
+    Column, Errant, NoSql, SqlConnection, SqlError, SqlFuture, SqlSession, Table, ValueSource,
+    Write,
+};
+pub use state::{TaskContext, TaskSetup};
+pub use wasi::{DirectoryGrant, FileAccess};

@@ -1,0 +1,209 @@
+//! The way to one Kafka cluster: settings checked once, clients made from them on demand.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use tidegate_model::config::ConfigMap;
+
+use crate::client_config::{ClientConfigError, ClientKind, translate};
+use crate::embedded::EmbeddedKafka;
+use crate::producer::{ProducerHandle, SharedProducer};
+use crate::retention::Retention;
+
+/// What went wrong with Kafka.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KafkaError {
+    /// Settings.
+    #[error("{place} settings: {source}")]
+    Settings {
+        /// `consumer.override`, `worker` ...
+        place: String,
+        /// What is wrong.
+        source: ClientConfigError,
+    },
+    /// A client could not be made.
+    #[error("create a Kafka {client}: {reason}")]
+    Client {
+        /// Which.
+        client: &'static str,
+        /// librdkafka's words.
+        reason: String,
+    },
+    /// A topic could not be created or found.
+    #[error("create topic {topic}: {reason}")]
+    Topic {
+        /// Which.
+        topic: String,
+        /// Kafka's words.
+        reason: String,
+    },
+    /// Nobody answers.
+    #[error("no answer from Kafka at {bootstrap_servers} within {seconds} s: {reason}")]
+    Unreachable {
+        /// Who was asked.
+        bootstrap_servers: String,
+        /// How long.
+        seconds: u64,
+        /// librdkafka's words.
+        reason: String,
+    },
+    /// Offsets were not committed: this consumer does not own the partitions any more, or the
+    /// broker cannot be reached.
+    #[error("commit offsets: {0}")]
+    Commit(String),
+    /// The embedded cluster.
+    #[error("run the embedded Kafka: {0}")]
+    Embedded(String),
+}
+
+/// Client settings in Java's words, as the worker's configuration has them.
+#[derive(Debug, Clone, Default)]
+pub struct KafkaSettings {
+    /// For all clients: `bootstrap.servers`, `security.protocol`, `ssl.*`, `sasl.*`.
+    pub common: ConfigMap,
+    /// `producer.*` without the prefix.
+    pub producer: ConfigMap,
+    /// `consumer.*` without the prefix.
+    pub consumer: ConfigMap,
+    /// `admin.*` without the prefix.
+    pub admin: ConfigMap,
+    /// What all consumers of the worker together may hold fetched.
+    pub fetch_budget_bytes: u64,
+    /// Set in `tidegate dev`.
+    pub embedded: Option<EmbeddedKafka>,
+}
+
+/// One Kafka cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct Kafka(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) settings: KafkaSettings,
+    pub(crate) retention: Option<Arc<Retention>>,
+    /// How many consumers share the fetch budget.
+    pub(crate) consumers: AtomicU64,
+    producers: Mutex<HashMap<BTreeMap<String, String>, Weak<SharedProducer>>>,
+}
+
+impl Kafka {
+    /// Checks the settings; connects to nobody. Answers the keys that have no meaning here too.
+    ///
+    /// # Errors
+    /// [`KafkaError::Settings`].
+    pub fn new(settings: KafkaSettings) -> Result<(Self, Vec<String>), KafkaError> {
+        let retention = settings.embedded.is_some().then(Arc::default);
+        let kafka = Self(Arc::new(Inner {
+            settings,
+            retention,
+            consumers: AtomicU64::new(0),
+            producers: Mutex::default(),
+        }));
+        let mut ignored = Vec::new();
+        for kind in [ClientKind::Admin, ClientKind::Producer, ClientKind::Consumer] {
+            ignored.extend(kafka.client_config(kind, &ConfigMap::new())?.1);
+        }
+        ignored.sort();
+        ignored.dedup();
+        Ok((kafka, ignored))
+    }
+
+    /// Checks the overrides of a connector.
+    ///
+    /// # Errors
+    /// [`KafkaError::Settings`] names the key.
+    pub fn check_overrides(&self, kind: ClientKind, overrides: &ConfigMap) -> Result<(), KafkaError> {
+        self.client_config(kind, overrides).map(|_| ())
+    }
+
+    /// librdkafka's settings of a client: the worker's, then the connector's.
+    pub(crate) fn client_config(
+        &self,
+        kind: ClientKind,
+        overrides: &ConfigMap,
+    ) -> Result<(BTreeMap<String, String>, Vec<String>), KafkaError> {
+        let settings = &self.0.settings;
+        let (own, place) = match kind {
+            ClientKind::Producer => (&settings.producer, "producer.override"),
+            ClientKind::Consumer => (&settings.consumer, "consumer.override"),
+            ClientKind::Admin => (&settings.admin, "admin"),
+        };
+        let mut java = settings.common.clone();
+        java.extend(own.clone());
+        java.extend(overrides.clone());
+        let place = if overrides.is_empty() { "worker" } else { place };
+        let translated = translate(&java, kind)
+            .map_err(|source| KafkaError::Settings { place: place.to_owned(), source })?;
+        let mut all = translated.settings;
+        if let Some(embedded) = &settings.embedded {
+            all.insert("bootstrap.servers".to_owned(), embedded.bootstrap_servers().to_owned());
+        }
+        all.entry("client.id".to_owned()).or_insert_with(|| "tidegate".to_owned());
+        Ok((all, translated.ignored))
+    }
+
+    /// A producer with these overrides, shared with every task that has the same.
+    ///
+    /// # Errors
+    /// [`KafkaError`] if the settings are wrong.
+    pub fn producer(&self, overrides: &ConfigMap) -> Result<ProducerHandle, KafkaError> {
+        let (settings, _) = self.client_config(ClientKind::Producer, overrides)?;
+        let mut producers = self.0.producers.lock().unwrap_or_else(PoisonError::into_inner);
+        let usable = producers.get(&settings).and_then(Weak::upgrade);
+        // A producer with a fatal error stays so: its tasks come here again for a new one.
+        if let Some(producer) = usable.filter(|producer| !producer.is_fatal()) {
+            return Ok(ProducerHandle(producer));
+        }
+        producers.retain(|_, producer| producer.strong_count() > 0);
+        let producer = Arc::new(SharedProducer::new(&settings, self.0.retention.clone())?);
+        producers.insert(settings, Arc::downgrade(&producer));
+        Ok(ProducerHandle(producer))
+    }
+
+    /// The topic whose unread records come near what the embedded cluster keeps, if one does: a
+    /// source has to wait. Never with a real Kafka.
+    pub fn must_hold(&self, topics: &[String]) -> Option<String> {
+        self.0.retention.as_ref()?.full(topics)
+    }
+
+    /// The id of the cluster. Blocks up to `timeout`.
+    ///
+    /// # Errors
+    /// [`KafkaError::Unreachable`].
+    pub fn cluster_id(&self, timeout: Duration) -> Result<String, KafkaError> {
+        let (settings, _) = self.client_config(ClientKind::Admin, &ConfigMap::new())?;
+        let bootstrap_servers = settings.get("bootstrap.servers").cloned().unwrap_or_default();
+        let client: BaseConsumer = client_config(&settings)
+            .create()
+            .map_err(|e| KafkaError::Client { client: "client", reason: e.to_string() })?;
+        let unreachable = |reason: String| KafkaError::Unreachable {
+            bootstrap_servers: bootstrap_servers.clone(),
+            seconds: timeout.as_secs(),
+            reason,
+        };
+        // Metadata first: it comes with an error where the cluster id is only absent.
+        client.fetch_metadata(None, timeout).map_err(|e| unreachable(e.to_string()))?;
+        client
+            .client()
+            .fetch_cluster_id(timeout)
+            .ok_or_else(|| unreachable("it tells no cluster id".to_owned()))
+    }
+
+    /// What one consumer may hold fetched: an equal share, but never less than one large record.
+    pub(crate) fn fetch_share_bytes(&self) -> u64 {
+        const LEAST_BYTES: u64 = 1 << 20;
+        let consumers = self.0.consumers.load(Ordering::Relaxed).max(1);
+        (self.0.settings.fetch_budget_bytes / consumers).max(LEAST_BYTES)
+    }
+}
+
+pub(crate) fn client_config(settings: &BTreeMap<String, String>) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    for (key, value) in settings {
+        config.set(key, value);
+    }
+    config
+}

@@ -1,0 +1,362 @@
+//! The consumer of one sink task: a thread of its own that polls, and events to the task's loop.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+use tidegate_model::config::ConfigMap;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::TopicPartition;
+use crate::client_config::ClientKind;
+use crate::cluster::{Inner, Kafka, KafkaError, client_config};
+pub use crate::rebalance::{ConsumerEvent, StartPositions};
+use crate::rebalance::SinkContext;
+use crate::record_batch::RecordBatch;
+use crate::retention::record_bytes;
+
+/// Events that may wait for the loop. Two batches: one at work, one ready.
+const QUEUED_EVENTS: usize = 2;
+
+/// A put is cut at this many bytes, whatever `max.poll.records` says.
+const MAX_BATCH_BYTES: usize = 1 << 20;
+
+/// Rows of a put. Connect's default of 500 is made for a call per record; ours is per batch.
+const DEFAULT_MAX_POLL_RECORDS: usize = 5000;
+
+/// How long one poll waits for a record; bounds how late a stop is noticed.
+const POLL: Duration = Duration::from_millis(100);
+
+/// How long the loop may be busy before partitions are paused, so that the consumer can go on
+/// serving its group without reading.
+const BUSY: Duration = Duration::from_millis(500);
+
+/// What a consumer has unless the worker or the connector says otherwise.
+const DEFAULTS: [(&str, &str); 7] = [
+    ("auto.offset.reset", "earliest"),
+    // Connect's default, not librdkafka's.
+    ("isolation.level", "read_uncommitted"),
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    ("session.timeout.ms", "10000"),
+    ("heartbeat.interval.ms", "3000"),
+    ("fetch.wait.max.ms", "100"),
+    ("topic.metadata.refresh.interval.ms", "10000"),
+];
+
+/// A sink's consumer to be.
+#[derive(Debug, Clone, Default)]
+pub struct ConsumerSettings {
+    /// The consumer group, unless overridden.
+    pub group: String,
+    /// Topics, or `^` and a regular expression.
+    pub topics: Vec<String>,
+    /// `consumer.override.*` without the prefix.
+    pub overrides: ConfigMap,
+}
+
+/// A member of a sink's consumer group.
+pub struct SinkConsumer {
+    consumer: Option<Arc<BaseConsumer<SinkContext>>>,
+    group: String,
+    events: Receiver<ConsumerEvent>,
+    stop: Arc<AtomicBool>,
+    paused: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    share: Arc<Inner>,
+}
+
+impl Kafka {
+    /// Joins the group and starts to read.
+    ///
+    /// # Errors
+    /// [`KafkaError`] if the settings are wrong or the client cannot be made.
+    pub fn consumer(&self, settings: &ConsumerSettings) -> Result<SinkConsumer, KafkaError> {
+        let (mut own, _) = self.client_config(ClientKind::Consumer, &settings.overrides)?;
+        let group = own.entry("group.id".to_owned()).or_insert_with(|| settings.group.clone()).clone();
+        self.0.consumers.fetch_add(1, Ordering::Relaxed);
+        let share = CountDown(Arc::clone(&self.0));
+        let mut all: BTreeMap<String, String> =
+            DEFAULTS.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let fetch_share = self.fetch_share_bytes();
+        all.insert("queued.max.messages.kbytes".to_owned(), (fetch_share >> 10).to_string());
+        all.insert("fetch.max.bytes".to_owned(), fetch_share.max(1 << 20).to_string());
+        all.insert("fetch.message.max.bytes".to_owned(), (1 << 20).to_string());
+        all.extend(own);
+        // The offsets are ours to commit (D2), whatever anybody configures.
+        all.insert("enable.auto.commit".to_owned(), "false".to_owned());
+        all.insert("enable.auto.offset.store".to_owned(), "false".to_owned());
+        if self.0.retention.is_some() {
+            all.insert("auto.offset.reset".to_owned(), "error".to_owned());
+        }
+        let (sender, events) = channel(QUEUED_EVENTS);
+        let pending = Arc::new(Mutex::new(Vec::new()));
+        let context = SinkContext {
+            events: sender.clone(),
+            pending: Arc::clone(&pending),
+            retention: self.0.retention.clone(),
+            group: group.clone(),
+        };
+        let client_error =
+            |reason: String| KafkaError::Client { client: "consumer", reason };
+        let consumer: BaseConsumer<SinkContext> = client_config(&all)
+            .create_with_context(context)
+            .map_err(|e| client_error(e.to_string()))?;
+        let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&topics).map_err(|e| client_error(e.to_string()))?;
+        let consumer = Arc::new(consumer);
+        let (stop, paused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let reader = Reader {
+            consumer: Arc::clone(&consumer),
+            events: sender,
+            pending,
+            stop: Arc::clone(&stop),
+            paused: Arc::clone(&paused),
+            max_rows: max_poll_records(&settings.overrides, &self.0.settings.consumer),
+        };
+        let thread = std::thread::Builder::new()
+            .name("sink-consumer".to_owned())
+            .spawn(move || reader.run())
+            .map_err(|e| client_error(e.to_string()))?;
+        let share = share.keep();
+        Ok(SinkConsumer {
+            consumer: Some(consumer),
+            group,
+            events,
+            stop,
+            paused,
+            thread: Some(thread),
+            share,
+        })
+    }
+}
+
+/// Gives the share of the fetch budget back unless the consumer came to be.
+struct CountDown(Arc<Inner>);
+
+impl CountDown {
+    fn keep(self) -> Arc<Inner> {
+        let inner = Arc::clone(&self.0);
+        inner.consumers.fetch_add(1, Ordering::Relaxed);
+        inner
+    }
+}
+
+impl Drop for CountDown {
+    fn drop(&mut self) {
+        self.0.consumers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn max_poll_records(overrides: &ConfigMap, worker: &ConfigMap) -> usize {
+    let key = "max.poll.records";
+    let configured = overrides.get(key).or_else(|| worker.get(key));
+    configured.and_then(|v| v.trim().parse().ok()).unwrap_or(DEFAULT_MAX_POLL_RECORDS).max(1)
+}
+
+impl SinkConsumer {
+    /// The next event; none after [`ConsumerEvent::Failed`] or a stop.
+    pub async fn next(&mut self) -> Option<ConsumerEvent> {
+        self.events.recv().await
+    }
+
+    /// Stops or resumes reading, for a task that is paused.
+    pub fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
+    }
+
+    /// Commits next offsets, and waits for the coordinator's answer. The group's generation goes
+    /// with it, so a consumer that lost its partitions is refused (D4).
+    ///
+    /// # Errors
+    /// [`KafkaError::Commit`].
+    pub async fn commit(&self, positions: &[(TopicPartition, i64)]) -> Result<(), KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for ((topic, partition), offset) in positions {
+            list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
+                .map_err(|e| KafkaError::Commit(e.to_string()))?;
+        }
+        let Some(consumer) = self.consumer.clone() else {
+            return Err(KafkaError::Commit("the consumer is closed".to_owned()));
+        };
+        let committed =
+            tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync)).await;
+        match committed {
+            Ok(result) => result.map_err(|e| KafkaError::Commit(e.to_string())),
+            Err(error) => Err(KafkaError::Commit(error.to_string())),
+        }
+    }
+
+    /// Leaves the group: the loop hears of the revoke of everything it has before this returns,
+    /// so it has to go on taking events. Call it from another loop than the one that does.
+    pub fn begin_stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for SinkConsumer {
+    fn drop(&mut self) {
+        self.share.consumers.fetch_sub(1, Ordering::Relaxed);
+        if let Some(retention) = &self.share.retention {
+            retention.forget(&self.group);
+        }
+        self.begin_stop();
+        // Unblocks the thread if it waits for room.
+        self.events.close();
+        // Leaving the group waits for the coordinator, which an async caller must not.
+        let (consumer, thread) = (self.consumer.take(), self.thread.take());
+        std::thread::spawn(move || {
+            let _ = thread.map(std::thread::JoinHandle::join);
+            drop(consumer);
+        });
+    }
+}
+
+struct Reader {
+    consumer: Arc<BaseConsumer<SinkContext>>,
+    events: Sender<ConsumerEvent>,
+    pending: Arc<Mutex<Vec<RecordBatch>>>,
+    stop: Arc<AtomicBool>,
+    paused: Arc<AtomicBool>,
+    max_rows: usize,
+}
+
+impl Reader {
+    fn run(self) {
+        let mut holding = false;
+        while !self.stop.load(Ordering::Relaxed) && !self.events.is_closed() {
+            let pause = self.paused.load(Ordering::Relaxed);
+            if pause != holding && self.hold(pause) {
+                holding = pause;
+            }
+            if let Err(reason) = self.read_batch() {
+                let _ = self.events.blocking_send(ConsumerEvent::Failed(reason));
+                break;
+            }
+            self.hand_over();
+        }
+        // Leaving the group revokes everything, by the callback, while the loop still listens.
+        self.consumer.unsubscribe();
+        let mut left = false;
+        while !left && !self.events.is_closed() {
+            let _ = self.consumer.poll(Duration::from_millis(20));
+            left = self.consumer.assignment().is_ok_and(|assigned| assigned.count() == 0);
+        }
+    }
+
+    fn hold(&self, pause: bool) -> bool {
+        let Ok(assigned) = self.consumer.assignment() else { return false };
+        let done = if pause {
+            self.consumer.pause(&assigned)
+        } else {
+            self.consumer.resume(&assigned)
+        };
+        done.is_ok() && assigned.count() > 0
+    }
+
+    /// Reads what is there, up to a batch; waits for the first record only.
+    fn read_batch(&self) -> Result<(), String> {
+        let mut wait = POLL;
+        let (mut rows, mut bytes) = (0, 0);
+        while rows < self.max_rows && bytes < MAX_BATCH_BYTES {
+            match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => {
+                    rows += 1;
+                    bytes += message.payload_len() + message.key_len();
+                    self.keep(&message);
+                    wait = Duration::ZERO;
+                }
+                Some(Err(error)) => match error.rdkafka_error_code() {
+                    Some(
+                        RDKafkaErrorCode::AutoOffsetReset
+                        | RDKafkaErrorCode::TopicAuthorizationFailed
+                        | RDKafkaErrorCode::GroupAuthorizationFailed
+                        | RDKafkaErrorCode::ClusterAuthorizationFailed
+                        | RDKafkaErrorCode::Fatal,
+                    ) => return Err(error.to_string()),
+                    // librdkafka goes on by itself: brokers come back, topics appear.
+                    _ => tracing::warn!("consume: {error}"),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&self, message: &rdkafka::message::BorrowedMessage<'_>) {
+        if let Some(retention) = &self.consumer.context().retention {
+            retention.consumed(
+                &self.consumer.context().group,
+                message.topic(),
+                message.partition(),
+                record_bytes(message.key(), message.payload()),
+            );
+        }
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = pending.iter_mut().rev().find(|batch| batch.topic == message.topic());
+        match known {
+            Some(batch) => batch.push(message),
+            None => {
+                let mut batch = RecordBatch::new(message.topic());
+                batch.push(message);
+                pending.push(batch);
+            }
+        }
+    }
+
+    /// Gives the loop what was read. A loop that is busy for long is waited for with the
+    /// partitions paused, so that the group is still served.
+    fn hand_over(&self) {
+        while let Some(batch) = self.take_pending() {
+            let mut event = ConsumerEvent::Records(batch);
+            let mut waited = Duration::ZERO;
+            let mut holding = false;
+            loop {
+                match self.events.try_send(event) {
+                    Ok(()) | Err(TrySendError::Closed(_)) => break,
+                    Err(TrySendError::Full(again)) => event = again,
+                }
+                if self.stop.load(Ordering::Relaxed) {
+                    // Not accepted, so not committed: read again later.
+                    self.pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                    return;
+                }
+                if waited < BUSY {
+                    let pause = Duration::from_millis(1);
+                    std::thread::sleep(pause);
+                    waited += pause;
+                    continue;
+                }
+                if !holding {
+                    holding = self.hold(true);
+                }
+                if let ConsumerEvent::Records(batch) = event {
+                    // Back in the list while polling, where a revoke finds it.
+                    self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(0, batch);
+                    if let Some(Ok(message)) = self.consumer.poll(POLL) {
+                        self.keep(&message);
+                    }
+                    match self.take_pending() {
+                        Some(batch) => event = ConsumerEvent::Records(batch),
+                        None => break,
+                    }
+                } else {
+                    break;
+                }
+            }
+            if holding && !self.paused.load(Ordering::Relaxed) {
+                self.hold(false);
+            }
+        }
+    }
+
+    fn take_pending(&self) -> Option<RecordBatch> {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if pending.is_empty() { None } else { Some(pending.remove(0)) }
+    }
+}

@@ -1,0 +1,225 @@
+//! Producers, shared by all tasks with the same client settings.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::error::{KafkaError as RdKafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use tidegate_model::batch::Headers;
+use tidegate_model::columns::ByteColumn;
+
+use crate::acks::{BatchAcks, FailureKind, RecordFailure};
+use crate::cluster::{KafkaError, client_config};
+use crate::retention::{Retention, record_bytes};
+
+/// How long to wait when librdkafka's queue is full; acks free it in about this time.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
+
+/// What producers have unless the worker or the connector says otherwise.
+const DEFAULTS: [(&str, &str); 8] = [
+    ("enable.idempotence", "true"),
+    ("acks", "all"),
+    // Java's partitioner: librdkafka's own default would send keys to other partitions.
+    ("partitioner", "murmur2_random"),
+    ("linger.ms", "5"),
+    ("batch.size", "1000000"),
+    ("queue.buffering.max.kbytes", "32768"),
+    // A record waits for its broker as long as it takes, as in Kafka Connect: an outage is not
+    // a reason to fail a task.
+    ("delivery.timeout.ms", "2147483647"),
+    ("statistics.interval.ms", "0"),
+];
+
+/// Why a batch could not be handed to the producer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProduceError {
+    /// The producer will never send again; a new one may.
+    #[error("the Kafka producer is unusable: {0}")]
+    Fatal(String),
+}
+
+/// Rows to produce. Lists are as in [`tidegate_model::batch::SourceBatch`].
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// Distinct topics.
+    pub topics: &'a [String],
+    /// Index into them; empty: all the first.
+    pub topic: &'a [u16],
+    /// Empty: the partitioner chooses.
+    pub partitions: &'a [i32],
+    /// Empty: now.
+    pub timestamps: &'a [i64],
+    /// Kafka's bytes.
+    pub keys: &'a ByteColumn,
+    /// Kafka's bytes.
+    pub values: &'a ByteColumn,
+    /// Headers.
+    pub headers: Option<&'a Headers>,
+    /// Rows to leave out, ascending.
+    pub skip: &'a [u32],
+}
+
+pub(crate) struct SharedProducer {
+    producer: ThreadedProducer<AckContext>,
+}
+
+struct AckContext {
+    retention: Option<Arc<Retention>>,
+}
+
+impl ClientContext for AckContext {}
+
+impl ProducerContext for AckContext {
+    type DeliveryOpaque = Arc<BatchAcks>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, acks: Arc<BatchAcks>) {
+        match result {
+            Ok(message) => {
+                if let Some(retention) = &self.retention {
+                    let bytes = record_bytes(message.key(), message.payload());
+                    retention.produced(message.topic(), message.partition(), bytes);
+                }
+                acks.acked();
+            }
+            Err((error, _)) => acks.failed(failure(error)),
+        }
+    }
+}
+
+fn failure(error: &RdKafkaError) -> RecordFailure {
+    use RDKafkaErrorCode as Code;
+    let kind = match error.rdkafka_error_code() {
+        Some(
+            Code::MessageSizeTooLarge
+            | Code::UnknownPartition
+            | Code::InvalidTimestamp
+            | Code::InvalidMessage
+            | Code::InvalidMessageSize
+            | Code::InvalidTopic
+            | Code::InvalidRecord,
+        ) => FailureKind::Record,
+        Some(
+            Code::TopicAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::Authentication
+            | Code::SaslAuthenticationFailed,
+        ) => FailureKind::Permanent,
+        _ => FailureKind::Transient,
+    };
+    RecordFailure { reason: error.to_string(), kind }
+}
+
+impl SharedProducer {
+    pub(crate) fn new(
+        settings: &BTreeMap<String, String>,
+        retention: Option<Arc<Retention>>,
+    ) -> Result<Self, KafkaError> {
+        let mut all: BTreeMap<String, String> =
+            DEFAULTS.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        // librdkafka refuses acks below all, or no retries, beside idempotence; who asks for them
+        // asks for no idempotence.
+        if settings.get("acks").is_some_and(|acks| acks != "all")
+            && !settings.contains_key("enable.idempotence")
+        {
+            all.insert("enable.idempotence".to_owned(), "false".to_owned());
+        }
+        all.extend(settings.clone());
+        let producer = client_config(&all)
+            .create_with_context(AckContext { retention })
+            .map_err(|e| KafkaError::Client { client: "producer", reason: e.to_string() })?;
+        Ok(Self { producer })
+    }
+
+    pub(crate) fn is_fatal(&self) -> bool {
+        self.producer.client().fatal_error().is_some()
+    }
+}
+
+/// A share of a producer.
+#[derive(Clone)]
+pub struct ProducerHandle(pub(crate) Arc<SharedProducer>);
+
+impl ProducerHandle {
+    /// Queues rows in order; `acks` hears of each of them, those left out included. Waits while the
+    /// producer's queue is full, so a slow Kafka stops the source.
+    ///
+    /// # Errors
+    /// [`ProduceError::Fatal`]: then `acks` does not hear of all rows.
+    pub async fn produce(&self, rows: Rows<'_>, acks: &Arc<BatchAcks>) -> Result<(), ProduceError> {
+        let producer = &self.0.producer;
+        let mut headers = rows.headers.map(HeaderRows::new);
+        let mut skip = rows.skip.iter().copied().peekable();
+        let mut skipped = 0;
+        for (row, (key, value)) in rows.keys.iter().zip(rows.values.iter()).enumerate() {
+            let row_headers = headers.as_mut().and_then(HeaderRows::next_row);
+            if skip.next_if(|&skip| skip as usize == row).is_some() {
+                skipped += 1;
+                continue;
+            }
+            let topic = rows.topic.get(row).copied().unwrap_or(0);
+            let topic = rows.topics.get(usize::from(topic)).map_or("", String::as_str);
+            let mut record = BaseRecord::with_opaque_to(topic, Arc::clone(acks));
+            record.key = key;
+            record.payload = value;
+            record.partition = rows.partitions.get(row).copied();
+            record.timestamp = rows.timestamps.get(row).copied();
+            record.headers = row_headers;
+            loop {
+                match producer.send(record) {
+                    Ok(()) => break,
+                    Err((RdKafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
+                        record = again;
+                        tokio::time::sleep(QUEUE_FULL_PAUSE).await;
+                    }
+                    Err((error, _)) => {
+                        if let Some((_, reason)) = producer.client().fatal_error() {
+                            return Err(ProduceError::Fatal(reason));
+                        }
+                        acks.failed(failure(&error));
+                        break;
+                    }
+                }
+            }
+        }
+        acks.skip(skipped);
+        Ok(())
+    }
+
+    /// Whether the producer will never send again.
+    pub fn is_fatal(&self) -> bool {
+        self.0.is_fatal()
+    }
+}
+
+/// Walks flattened headers row by row.
+struct HeaderRows<'a> {
+    counts: std::slice::Iter<'a, u16>,
+    keys: tidegate_model::columns::Rows<'a>,
+    values: tidegate_model::columns::Rows<'a>,
+}
+
+impl<'a> HeaderRows<'a> {
+    fn new(headers: &'a Headers) -> Self {
+        Self {
+            counts: headers.counts.iter(),
+            keys: headers.keys.iter(),
+            values: headers.values.iter(),
+        }
+    }
+
+    fn next_row(&mut self) -> Option<OwnedHeaders> {
+        let count = usize::from(*self.counts.next()?);
+        if count == 0 {
+            return None;
+        }
+        let mut row = OwnedHeaders::new_with_capacity(count);
+        for (key, value) in self.keys.by_ref().zip(self.values.by_ref()).take(count) {
+            let key = key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or("");
+            row = row.insert(Header { key, value });
+        }
+        Some(row)
+    }
+}

@@ -1,0 +1,174 @@
+//! What happens to a sink's consumer when the group moves partitions. The callback runs inside
+//! poll, on the consumer's thread, and does not return before the task's loop has dealt with it:
+//! that is what makes a revoke wait for puts in flight (D6).
+
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::KafkaResult;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use tokio::sync::mpsc::Sender;
+
+use crate::TopicPartition;
+use crate::record_batch::RecordBatch;
+use crate::retention::Retention;
+
+/// How long the loop may take over a rebalance. It is bounded by the calls it makes (open, flush,
+/// close), each of which has a limit of its own; this one only guards against a loop that died.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(280);
+
+/// Where to start in partitions; those absent start at the committed offset.
+pub type StartPositions = Vec<(TopicPartition, i64)>;
+
+/// What the consumer's thread tells the task's loop, in order.
+#[derive(Debug)]
+pub enum ConsumerEvent {
+    /// These are the task's from now on. Answer where to start.
+    Assigned(Vec<TopicPartition>, SyncSender<StartPositions>),
+    /// These are going. Answer when no put of theirs is in flight and what shall be is committed.
+    Revoked {
+        /// Which.
+        partitions: Vec<TopicPartition>,
+        /// They are somebody else's already: a commit would be refused.
+        lost: bool,
+        /// The answer.
+        done: SyncSender<()>,
+    },
+    /// Records of one topic.
+    Records(RecordBatch),
+    /// The consumer cannot go on.
+    Failed(String),
+}
+
+pub(crate) struct SinkContext {
+    pub(crate) events: Sender<ConsumerEvent>,
+    /// Rows read and not yet handed to the loop.
+    pub(crate) pending: Arc<Mutex<Vec<RecordBatch>>>,
+    pub(crate) retention: Option<Arc<Retention>>,
+    pub(crate) group: String,
+}
+
+impl ClientContext for SinkContext {}
+
+impl ConsumerContext for SinkContext {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        code: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        let done = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.assign(consumer, partitions)
+        } else {
+            self.revoke(consumer, partitions)
+        };
+        if let Err(error) = done {
+            let _ = self.events.blocking_send(ConsumerEvent::Failed(error.to_string()));
+        }
+    }
+}
+
+impl SinkContext {
+    fn assign(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &mut TopicPartitionList,
+    ) -> KafkaResult<()> {
+        let list = names(partitions);
+        let (answer, answered) = sync_channel(1);
+        let told = self.events.blocking_send(ConsumerEvent::Assigned(list.clone(), answer));
+        // Start positions go into the assignment itself: a seek right after it fails.
+        if told.is_ok()
+            && let Some(positions) = wait(&answered)
+        {
+            for ((topic, partition), offset) in positions {
+                if let Some(mut found) = partitions.find_partition(&topic, partition) {
+                    found.set_offset(Offset::Offset(offset))?;
+                }
+            }
+        }
+        if let Some(retention) = &self.retention {
+            self.start_explicitly(consumer, partitions)?;
+            for (topic, partition) in &list {
+                retention.reads(&self.group, topic, *partition);
+            }
+        }
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions),
+            _ => consumer.assign(partitions),
+        }
+    }
+
+    /// On the embedded cluster an offset that is gone must not pass for "from the beginning", so
+    /// `auto.offset.reset` is `error` there and fresh partitions start at 0 by name.
+    fn start_explicitly(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &mut TopicPartitionList,
+    ) -> KafkaResult<()> {
+        let committed = consumer.committed_offsets(partitions.clone(), Duration::from_secs(10))?;
+        for element in committed.elements() {
+            if element.offset() == Offset::Invalid
+                && let Some(mut found) =
+                    partitions.find_partition(element.topic(), element.partition())
+                && found.offset() == Offset::Invalid
+            {
+                found.set_offset(Offset::Offset(0))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn revoke(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &mut TopicPartitionList,
+    ) -> KafkaResult<()> {
+        let list = names(partitions);
+        self.forget_pending(&list);
+        let lost = consumer.assignment_lost();
+        let (done, answered) = sync_channel(1);
+        let event = ConsumerEvent::Revoked { partitions: list, lost, done };
+        if self.events.blocking_send(event).is_ok() {
+            wait(&answered);
+        }
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
+            _ => consumer.unassign(),
+        }
+    }
+
+    /// Rows of partitions that are going and that the loop has not seen: their next owner reads
+    /// them again.
+    fn forget_pending(&self, gone: &[TopicPartition]) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        for batch in pending.iter_mut() {
+            let is_gone = |row: usize| {
+                batch.partitions.get(row).is_some_and(|partition| {
+                    gone.iter().any(|(topic, p)| *topic == batch.topic && p == partition)
+                })
+            };
+            *batch = batch.filtered(|row| !is_gone(row));
+        }
+        pending.retain(|batch| !batch.is_empty());
+    }
+}
+
+fn names(partitions: &TopicPartitionList) -> Vec<TopicPartition> {
+    partitions.elements().iter().map(|e| (e.topic().to_owned(), e.partition())).collect()
+}
+
+/// The loop's answer; none if it has ended.
+fn wait<T>(answered: &std::sync::mpsc::Receiver<T>) -> Option<T> {
+    match answered.recv_timeout(ANSWER_TIMEOUT) {
+        Ok(answer) => Some(answer),
+        Err(RecvTimeoutError::Disconnected) => None,
+        Err(RecvTimeoutError::Timeout) => {
+            tracing::error!("a sink task did not answer a rebalance in time");
+            None
+        }
+    }
+}

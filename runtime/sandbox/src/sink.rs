@@ -1,0 +1,204 @@
+//! A sink task's instance.
+
+use std::sync::Arc;
+
+use tidegate_model::config::ConfigMap;
+use wasmtime::component::InstancePre;
+
+use crate::batch::{SinkBatch, TopicPartition};
+use crate::bindings::sink::SinkOnly;
+use crate::bindings::types;
+use crate::call::Instance;
+use crate::engine::Shared;
+use crate::error::CallError;
+use crate::plugin::config_to_guest;
+use crate::source::context_to_guest;
+use crate::sql::Errant;
+use crate::state::{HostState, TaskContext, TaskSetup};
+
+/// A record that the target refused after the guest had accepted it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LateErrant {
+    /// Where it came from.
+    pub at: TopicPartition,
+    /// Its Kafka offset.
+    pub offset: i64,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a flush made durable.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Flushed {
+    /// Next offset of each partition.
+    pub durable: Vec<(TopicPartition, i64)>,
+    /// Refused after all.
+    pub errants: Vec<LateErrant>,
+}
+
+/// One instance of a sink. Calls go in turn; `open` before `put` of a partition (D6).
+pub struct SinkTask {
+    instance: Instance<SinkOnly>,
+    context: TaskContext,
+    config: ConfigMap,
+}
+
+impl SinkTask {
+    pub(crate) async fn new(
+        shared: &Arc<Shared>,
+        pre: &InstancePre<HostState>,
+        setup: &TaskSetup,
+    ) -> Result<Self, CallError> {
+        let instance = Instance::new(shared, pre, setup, |store, i| SinkOnly::new(store, i)).await?;
+        Ok(Self { instance, context: setup.context.clone(), config: setup.config.clone() })
+    }
+
+    /// Starts the task.
+    ///
+    /// # Errors
+    /// [`CallError`]; only its first two cases leave the instance usable.
+    pub async fn start(&mut self) -> Result<(), CallError> {
+        let config = config_to_guest(&self.config);
+        let context = context_to_guest(&self.context);
+        self.instance
+            .call("start", move |store, guest| {
+                Box::pin(async move {
+                    guest.tidegate_connect_sink_task().call_start(store, &config, &context).await
+                })
+            })
+            .await??;
+        Ok(())
+    }
+
+    /// Hands partitions to the guest; it may answer where to start in some of them.
+    ///
+    /// # Errors
+    /// [`CallError`]; only its first two cases leave the instance usable.
+    pub async fn open(
+        &mut self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<(TopicPartition, i64)>, CallError> {
+        let partitions = partitions_to_guest(partitions);
+        let positions = self
+            .instance
+            .call("open", move |store, guest| {
+                Box::pin(async move {
+                    guest.tidegate_connect_sink_task().call_open(store, &partitions).await
+                })
+            })
+            .await??;
+        Ok(positions.into_iter().map(position_to_host).collect())
+    }
+
+    /// Delivers a batch; answers the rows the guest could not handle.
+    ///
+    /// # Errors
+    /// [`CallError`]; only its first two cases leave the instance usable.
+    pub async fn put(&mut self, batch: Arc<SinkBatch>) -> Result<Vec<Errant>, CallError> {
+        let rows = batch.len();
+        let errants = self
+            .instance
+            .call("put", move |store, guest| {
+                Box::pin(async move {
+                    // The table holds a weak reference: the data goes with this put, whatever the
+                    // guest does with the handle.
+                    let handle = store.data_mut().table.push(Arc::downgrade(&batch))?;
+                    let answer = guest.tidegate_connect_sink_task().call_put(store, handle).await;
+                    drop(batch);
+                    answer
+                })
+            })
+            .await??;
+        if let Some(errant) = errants.iter().find(|errant| errant.row as usize >= rows) {
+            self.instance.discard();
+            return Err(CallError::malformed(
+                "put",
+                format!("errant row {} in a batch of {rows} rows", errant.row),
+            ));
+        }
+        Ok(errants.into_iter().map(|e| Errant { row: e.row, reason: e.reason }).collect())
+    }
+
+    /// Makes what was put durable. `accepted`: next offset of each partition.
+    ///
+    /// # Errors
+    /// [`CallError`]; only its first two cases leave the instance usable.
+    pub async fn flush(
+        &mut self,
+        accepted: &[(TopicPartition, i64)],
+    ) -> Result<Flushed, CallError> {
+        let positions: Vec<types::Position> = accepted
+            .iter()
+            .map(|(at, next_offset)| types::Position {
+                at: partition_to_guest(at),
+                next_offset: *next_offset,
+            })
+            .collect();
+        let flushed = self
+            .instance
+            .call("flush", move |store, guest| {
+                Box::pin(async move {
+                    guest.tidegate_connect_sink_task().call_flush(store, &positions).await
+                })
+            })
+            .await??;
+        let errants = flushed.errants.into_iter().map(|errant| LateErrant {
+            at: partition_to_host(errant.at),
+            offset: errant.offset,
+            reason: errant.reason,
+        });
+        Ok(Flushed {
+            durable: flushed.durable.into_iter().map(position_to_host).collect(),
+            errants: errants.collect(),
+        })
+    }
+
+    /// Takes partitions back.
+    ///
+    /// # Errors
+    /// [`CallError`]; only its first two cases leave the instance usable.
+    pub async fn close(&mut self, partitions: &[TopicPartition]) -> Result<(), CallError> {
+        let partitions = partitions_to_guest(partitions);
+        self.instance
+            .call("close", move |store, guest| {
+                Box::pin(async move {
+                    guest.tidegate_connect_sink_task().call_close(store, &partitions).await
+                })
+            })
+            .await??;
+        Ok(())
+    }
+
+    /// Lets the guest clean up.
+    ///
+    /// # Errors
+    /// [`CallError`], of interest to a log only.
+    pub async fn stop(&mut self) -> Result<(), CallError> {
+        self.instance
+            .call("stop", |store, guest| {
+                Box::pin(async move { guest.tidegate_connect_sink_task().call_stop(store).await })
+            })
+            .await
+    }
+
+    /// What the instance holds.
+    pub fn memory_bytes(&self) -> usize {
+        self.instance.memory_bytes()
+    }
+}
+
+fn partition_to_guest(at: &TopicPartition) -> types::TopicPartition {
+    types::TopicPartition { topic: at.topic.clone(), partition: at.partition }
+}
+
+fn partitions_to_guest(partitions: &[TopicPartition]) -> Vec<types::TopicPartition> {
+    partitions.iter().map(partition_to_guest).collect()
+}
+
+fn partition_to_host(at: types::TopicPartition) -> TopicPartition {
+    TopicPartition { topic: at.topic, partition: at.partition }
+}
+
+fn position_to_host(position: types::Position) -> (TopicPartition, i64) {
+    (partition_to_host(position.at), position.next_offset)
+}

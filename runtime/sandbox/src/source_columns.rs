@@ -1,0 +1,142 @@
+//! What a source's poll answered, checked before anybody relies on it: a guest may lie about
+//! every length and index.
+
+use tidegate_model::batch::{Checkpoint, EncodedPart, Headers, NO_SCHEMA, SourceBatch};
+use tidegate_model::columns::ByteColumn;
+use tidegate_model::offset::{SourceOffset, SourcePartition};
+
+use crate::bindings::records::{Columns, HeaderColumn};
+use crate::bindings::source::exports::tidegate::connect::source_task as wit;
+use crate::error::CallError;
+use crate::host_records::encoding;
+
+const EXPORT: &str = "poll";
+
+fn malformed(reason: impl ToString) -> CallError {
+    CallError::malformed(EXPORT, reason)
+}
+
+/// Takes columns and checkpoints from a guest.
+pub(crate) fn batch(
+    columns: Columns,
+    checkpoints: Vec<wit::Checkpoint>,
+) -> Result<SourceBatch, CallError> {
+    let rows = columns.rows as usize;
+    if columns.topics.is_empty() && rows > 0 {
+        return Err(malformed("rows without any topic"));
+    }
+    if columns.topics.iter().any(String::is_empty) {
+        return Err(malformed("an empty topic name"));
+    }
+    if columns.topic.is_empty() && columns.topics.len() > 1 {
+        return Err(malformed("several topics but no topic column"));
+    }
+    index("topic", &columns.topic, rows, columns.topics.len(), false)?;
+    index("key-schema", &columns.key_schema, rows, columns.schemas.len(), true)?;
+    index("value-schema", &columns.value_schema, rows, columns.schemas.len(), true)?;
+    optional("partitions", columns.partitions.len(), rows)?;
+    optional("timestamps", columns.timestamps.len(), rows)?;
+    let keys = bytes("keys", rows, columns.keys)?;
+    let values = bytes("values", rows, columns.values)?;
+    let headers = columns.headers.map(|headers| header_column(rows, headers)).transpose()?;
+    Ok(SourceBatch {
+        rows,
+        topics: columns.topics,
+        topic: columns.topic,
+        partitions: columns.partitions,
+        timestamps: columns.timestamps,
+        keys: EncodedPart {
+            encoding: encoding(columns.key_encoding),
+            bytes: keys,
+            schema: columns.key_schema,
+        },
+        values: EncodedPart {
+            encoding: encoding(columns.value_encoding),
+            bytes: values,
+            schema: columns.value_schema,
+        },
+        headers,
+        schemas: columns.schemas,
+        checkpoints: positions(rows, checkpoints)?,
+    })
+}
+
+fn bytes(
+    name: &'static str,
+    rows: usize,
+    column: crate::bindings::records::ByteColumn,
+) -> Result<ByteColumn, CallError> {
+    ByteColumn::checked(name, rows, column.lengths, column.data).map_err(CallError::column(EXPORT))
+}
+
+fn optional(name: &str, found: usize, rows: usize) -> Result<(), CallError> {
+    if found == 0 || found == rows {
+        return Ok(());
+    }
+    Err(malformed(format!("{name} has {found} rows where the batch has {rows}")))
+}
+
+fn index(
+    name: &str,
+    column: &[u16],
+    rows: usize,
+    dictionary: usize,
+    none_allowed: bool,
+) -> Result<(), CallError> {
+    optional(name, column.len(), rows)?;
+    let legal = |&i: &u16| usize::from(i) < dictionary || (none_allowed && i == NO_SCHEMA);
+    match column.iter().position(|i| !legal(i)) {
+        None => Ok(()),
+        Some(row) => Err(malformed(format!(
+            "{name} of row {row} points beyond the {dictionary} entries of its dictionary"
+        ))),
+    }
+}
+
+fn header_column(rows: usize, headers: HeaderColumn) -> Result<Headers, CallError> {
+    if headers.counts.len() != rows {
+        return Err(malformed(format!(
+            "header counts has {} rows where the batch has {rows}",
+            headers.counts.len()
+        )));
+    }
+    let total = headers.counts.iter().map(|&n| usize::from(n)).sum();
+    let keys = bytes("header keys", total, headers.keys)?;
+    if keys.iter().any(|key| key.is_none_or(|key| std::str::from_utf8(key).is_err())) {
+        return Err(malformed("a header key that is null or not UTF-8"));
+    }
+    let values = bytes("header values", total, headers.values)?;
+    Ok(Headers { counts: headers.counts, keys, values })
+}
+
+fn positions(
+    rows: usize,
+    checkpoints: Vec<wit::Checkpoint>,
+) -> Result<Vec<Checkpoint>, CallError> {
+    let mut before = 0;
+    checkpoints
+        .into_iter()
+        .map(|checkpoint| {
+            if checkpoint.rows as usize > rows || checkpoint.rows < before {
+                return Err(malformed(format!(
+                    "a checkpoint after {} rows, where the batch has {rows} and the one before \
+                     covers {before}",
+                    checkpoint.rows
+                )));
+            }
+            before = checkpoint.rows;
+            if checkpoint.boundary != wit::Boundary::None {
+                return Err(malformed(
+                    "a transaction boundary, which describe did not announce (own-transactions)",
+                ));
+            }
+            Ok(Checkpoint {
+                rows: checkpoint.rows,
+                partition: SourcePartition::parse(&checkpoint.partition)
+                    .map_err(CallError::offset(EXPORT))?,
+                offset: SourceOffset::parse(&checkpoint.offset)
+                    .map_err(CallError::offset(EXPORT))?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,86 @@
+//! What the host keeps for one instance: its limits, its WASI context, its way to databases.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_model::config::ConfigMap;
+use tidegate_model::names::TaskId;
+use tokio::time::timeout;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::CallError;
+use crate::host_log::LogBudget;
+use crate::limits::{Limits, MemoryMeter};
+use crate::sql::{SqlError, SqlSession};
+use crate::wasi::{self, DirectoryGrant};
+
+/// Who and where a task is; `wit/types.wit`.
+#[derive(Debug, Clone)]
+pub struct TaskContext {
+    /// Which task; for a call on the connector itself, task 0.
+    pub id: TaskId,
+    /// How many tasks the connector has.
+    pub tasks: u32,
+    /// Grows with every new set of task configurations.
+    pub generation: u64,
+}
+
+/// Everything an instance is made with.
+#[derive(Clone)]
+pub struct TaskSetup {
+    /// Who it is.
+    pub context: TaskContext,
+    /// The task's configuration.
+    pub config: ConfigMap,
+    /// What it may use.
+    pub limits: Limits,
+    /// Directories it may reach.
+    pub directories: Vec<DirectoryGrant>,
+    /// Databases it may reach.
+    pub sql: Arc<dyn SqlSession>,
+}
+
+pub(crate) struct HostState {
+    wasi: WasiCtx,
+    pub(crate) table: ResourceTable,
+    pub(crate) meter: MemoryMeter,
+    pub(crate) id: TaskId,
+    pub(crate) limits: Limits,
+    pub(crate) log: LogBudget,
+    pub(crate) sql: Arc<dyn SqlSession>,
+}
+
+impl HostState {
+    pub(crate) fn new(setup: &TaskSetup) -> Result<Self, CallError> {
+        Ok(Self {
+            wasi: wasi::context(&setup.context.id, &setup.directories)?,
+            table: ResourceTable::new(),
+            meter: MemoryMeter::new(setup.limits.memory_bytes),
+            id: setup.context.id.clone(),
+            limits: setup.limits,
+            log: LogBudget::new(setup.limits.log_lines_per_second),
+            sql: Arc::clone(&setup.sql),
+        })
+    }
+
+    /// Runs a host call under its time-out; a call that is cut off is as good as a link that
+    /// broke, so the guest may try it again.
+    pub(crate) async fn bounded<T>(
+        limit_ms: u64,
+        call: impl Future<Output = Result<T, SqlError>>,
+    ) -> Result<T, SqlError> {
+        match timeout(Duration::from_millis(limit_ms), call).await {
+            Ok(result) => result,
+            Err(_) => Err(SqlError::Unavailable(format!(
+                "no answer within {limit_ms} ms (tidegate.task.host.call.timeout.ms)"
+            ))),
+        }
+    }
+}
+
+impl WasiView for HostState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
