@@ -154,6 +154,16 @@ impl ByteColumn {
         self.data.len()
     }
 
+    /// One length a row, -1 for null.
+    pub fn lengths(&self) -> &[i32] {
+        &self.lengths
+    }
+
+    /// The bytes of all rows, back to back.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
     /// Whether row after row is null.
     pub fn all_null(&self) -> bool {
         self.data.is_empty() && self.lengths.iter().all(|&length| length == -1)
