@@ -50,3 +50,7 @@ impl SinkBatch {
         self.offsets.is_empty()
     }
 }
+
+/// What a guest's `batch` resource stands for. Weak: the data goes when the put returns, whatever
+/// the guest does with the handle.
+pub type BatchHandle = std::sync::Weak<SinkBatch>;

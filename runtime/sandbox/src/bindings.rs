@@ -19,7 +19,7 @@ pub mod plugin {
         imports: { default: async | trappable },
         exports: { default: async },
         with: {
-            "tidegate:connect/records.batch": std::sync::Weak<crate::batch::SinkBatch>,
+            "tidegate:connect/records.batch": crate::batch::BatchHandle,
             "tidegate:connect/sql.connection": crate::host_sql::OpenConnection,
         },
     });

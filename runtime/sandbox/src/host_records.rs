@@ -53,7 +53,11 @@ fn columns(
     let values = read(Part::VALUES, &batch.values, value)?;
     let positions = parts.contains(Part::POSITIONS);
     let (schemas, key_schema, value_schema) =
-        if parts.contains(Part::SCHEMAS) { schemas(batch) } else { Default::default() };
+        if parts.contains(Part::SCHEMAS) {
+            schemas(batch).map_err(failure)?
+        } else {
+            Default::default()
+        };
     Ok(records::Columns {
         rows: u32::try_from(batch.len()).unwrap_or(u32::MAX),
         topics: vec![batch.topic.clone()],
@@ -83,7 +87,7 @@ fn columns(
 }
 
 /// The schemas of values, then those of keys, in one dictionary.
-fn schemas(batch: &SinkBatch) -> (Vec<String>, Vec<u16>, Vec<u16>) {
+fn schemas(batch: &SinkBatch) -> Result<(Vec<String>, Vec<u16>, Vec<u16>), ConvertError> {
     let (value_schemas, value_index) = batch.values.schemas();
     let (key_schemas, key_index) = batch.keys.schemas();
     let shift = u16::try_from(value_schemas.len()).unwrap_or(NO_SCHEMA);
@@ -95,8 +99,9 @@ fn schemas(batch: &SinkBatch) -> (Vec<String>, Vec<u16>, Vec<u16>) {
         (true, false) => vec![shift; batch.len()],
         (false, false) => key_index.into_iter().map(shifted).collect(),
     };
-    let all = value_schemas.iter().chain(&key_schemas).map(|schema| schema.to_json()).collect();
-    (all, keys, value_index)
+    let all: Result<Vec<String>, ConvertError> =
+        value_schemas.iter().chain(&key_schemas).map(|schema| schema.to_json()).collect();
+    Ok((all?, keys, value_index))
 }
 
 impl HostState {

@@ -1,0 +1,334 @@
+//! State in sled: the only file that knows it. Its authors announced a rewrite without a date, so
+//! nothing of it shows outside.
+//!
+//! Trees: `config` (record key -> place and record), `offsets` (connector, NUL, partition ->
+//! offset), `plugins` (digest -> description). Components lie as files beside, since sled keeps
+//! large values in its cache.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sled::transaction::ConflictableTransactionError;
+use sled::{Db, Tree};
+use tidegate_model::config_log::ConfigRecord;
+use tidegate_model::offset::{SourceOffset, SourcePartition};
+use tidegate_model::plugin::PluginInfo;
+
+use crate::store::{Positions, StateStore, StoreError, StoreFuture};
+
+/// sled's page cache; the state of a worker is small, and its default of 1 GiB is not.
+const CACHE_BYTES: u64 = 4 << 20;
+
+/// The key of the last place in the log, in a tree of its own.
+const LAST_PLACE: &[u8] = b"last-place";
+
+/// A store in a directory.
+#[derive(Clone)]
+pub struct SledStore {
+    tables: Arc<Tables>,
+}
+
+struct Tables {
+    db: Db,
+    config: Tree,
+    meta: Tree,
+    offsets: Tree,
+    plugins: Tree,
+    components: PathBuf,
+}
+
+impl SledStore {
+    /// Opens the state in `directory`, which is made if it is missing. A directory belongs to one
+    /// process at a time.
+    ///
+    /// # Errors
+    /// If another process has it, or it cannot be read.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let failed = |reason: String| StoreError::Storage {
+            action: "open the state directory (tidegate.state.directory)",
+            reason: format!("{}: {reason}", directory.display()),
+        };
+        let components = directory.join("plugins");
+        std::fs::create_dir_all(&components).map_err(|e| failed(e.to_string()))?;
+        let db = sled::Config::new()
+            .path(directory.join("state"))
+            .cache_capacity(CACHE_BYTES)
+            .open()
+            .map_err(|e| match e {
+                sled::Error::Io(io) if io.kind() == std::io::ErrorKind::WouldBlock => {
+                    failed("another worker uses it".to_owned())
+                }
+                sled::Error::Io(io) if io.to_string().contains("could not acquire lock") => {
+                    failed("another worker uses it".to_owned())
+                }
+                other => failed(other.to_string()),
+            })?;
+        let tree = |name: &str| db.open_tree(name).map_err(|e| failed(e.to_string()));
+        let tables = Tables {
+            config: tree("config")?,
+            meta: tree("meta")?,
+            offsets: tree("offsets")?,
+            plugins: tree("plugins")?,
+            components,
+            db,
+        };
+        Ok(Self { tables: Arc::new(tables) })
+    }
+
+    /// sled blocks on the disk, so its work goes to a thread for that.
+    fn blocking<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        work: impl FnOnce(&Tables) -> Result<T, StoreError> + Send + 'static,
+    ) -> StoreFuture<'_, T> {
+        let tables = Arc::clone(&self.tables);
+        Box::pin(async move {
+            tokio::task::spawn_blocking(move || work(&tables))
+                .await
+                .map_err(|e| StoreError::Storage { action, reason: e.to_string() })?
+        })
+    }
+}
+
+fn storage<E: ToString>(action: &'static str) -> impl Fn(E) -> StoreError {
+    move |e| StoreError::Storage { action, reason: e.to_string() }
+}
+
+fn damaged<E: ToString>(what: &str) -> impl Fn(E) -> StoreError + '_ {
+    move |e| StoreError::Damaged { what: what.to_owned(), reason: e.to_string() }
+}
+
+impl Tables {
+    fn append(&self, records: &[ConfigRecord]) -> Result<Vec<u64>, StoreError> {
+        const ACTION: &str = "append to the config log";
+        use sled::Transactional;
+        let texts: Vec<(String, String)> = records
+            .iter()
+            .map(|record| Ok((record.key(), serde_json::to_string(record)?)))
+            .collect::<Result<_, serde_json::Error>>()
+            .map_err(storage(ACTION))?;
+        let places = (&self.config, &self.meta)
+            .transaction(|(config, meta)| {
+                let last = match meta.get(LAST_PLACE)? {
+                    Some(bytes) => place(&bytes).map_err(ConflictableTransactionError::Abort)?,
+                    None => 0,
+                };
+                let mut places = Vec::with_capacity(texts.len());
+                for (next, (key, text)) in (last + 1..).zip(&texts) {
+                    let mut value = next.to_be_bytes().to_vec();
+                    value.extend_from_slice(text.as_bytes());
+                    config.insert(key.as_bytes(), value)?;
+                    places.push(next);
+                }
+                let last = places.last().copied().unwrap_or(last);
+                meta.insert(LAST_PLACE, &last.to_be_bytes())?;
+                Ok(places)
+            })
+            .map_err(|e: sled::transaction::TransactionError<StoreError>| match e {
+                sled::transaction::TransactionError::Abort(error) => error,
+                sled::transaction::TransactionError::Storage(error) => storage(ACTION)(error),
+            })?;
+        // The caller will answer 2xx: only now may it (D9).
+        self.db.flush().map_err(storage(ACTION))?;
+        Ok(places)
+    }
+
+    fn read_log(&self) -> Result<Vec<(u64, ConfigRecord)>, StoreError> {
+        let mut log = Vec::new();
+        for entry in &self.config {
+            let (key, value) = entry.map_err(storage("read the config log"))?;
+            let name = String::from_utf8_lossy(&key).into_owned();
+            let text = value.get(8..).unwrap_or_default();
+            let record = serde_json::from_slice(text).map_err(damaged(&name))?;
+            log.push((place(&value)?, record));
+        }
+        log.sort_by_key(|(place, _)| *place);
+        Ok(log)
+    }
+
+    fn offsets(&self, connector: &str) -> Result<Positions, StoreError> {
+        let prefix = offset_key(connector, "");
+        self.offsets
+            .scan_prefix(&prefix)
+            .map(|entry| {
+                let (key, value) = entry.map_err(storage("read source offsets"))?;
+                let partition = key.get(prefix.len()..).unwrap_or_default();
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                let what = format!("offsets of {connector}");
+                Ok((
+                    SourcePartition::parse(&text(partition)).map_err(damaged(&what))?,
+                    SourceOffset::parse(&text(&value)).map_err(damaged(&what))?,
+                ))
+            })
+            .collect()
+    }
+
+    fn commit_offsets(&self, connector: &str, positions: &Positions) -> Result<(), StoreError> {
+        const ACTION: &str = "commit source offsets";
+        let mut batch = sled::Batch::default();
+        for (partition, offset) in positions {
+            batch.insert(offset_key(connector, partition.as_str()), offset.as_str().as_bytes());
+        }
+        self.offsets.apply_batch(batch).map_err(storage(ACTION))?;
+        self.db.flush().map_err(storage(ACTION))?;
+        Ok(())
+    }
+
+    fn put_plugin(&self, info: &PluginInfo, component: &[u8]) -> Result<(), StoreError> {
+        const ACTION: &str = "store the plugin";
+        // The file first: an entry without its file would be a plugin that cannot be loaded.
+        let path = self.components.join(format!("{}.wasm", info.digest));
+        let partial = path.with_extension("partial");
+        let write = || -> std::io::Result<()> {
+            use std::io::Write;
+            let mut file = std::fs::File::create(&partial)?;
+            file.write_all(component)?;
+            file.sync_all()?;
+            std::fs::rename(&partial, &path)?;
+            std::fs::File::open(&self.components)?.sync_all()
+        };
+        write().map_err(storage(ACTION))?;
+        let text = serde_json::to_vec(info).map_err(storage(ACTION))?;
+        self.plugins.insert(info.digest.as_bytes(), text).map_err(storage(ACTION))?;
+        self.db.flush().map_err(storage(ACTION))?;
+        Ok(())
+    }
+
+    fn delete_plugin(&self, digest: &str) -> Result<(), StoreError> {
+        const ACTION: &str = "delete the plugin";
+        self.plugins.remove(digest.as_bytes()).map_err(storage(ACTION))?;
+        self.db.flush().map_err(storage(ACTION))?;
+        // Left behind after a crash, the file does no harm: nothing names it.
+        let _ = std::fs::remove_file(self.components.join(format!("{digest}.wasm")));
+        Ok(())
+    }
+
+    fn plugins(&self) -> Result<Vec<PluginInfo>, StoreError> {
+        self.plugins
+            .iter()
+            .map(|entry| {
+                let (digest, value) = entry.map_err(storage("read plugins"))?;
+                let what = format!("plugin {}", String::from_utf8_lossy(&digest));
+                serde_json::from_slice(&value).map_err(damaged(&what))
+            })
+            .collect()
+    }
+
+    fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        match std::fs::read(self.components.join(format!("{digest}.wasm"))) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(storage("read the component")(e)),
+        }
+    }
+}
+
+fn place(value: &[u8]) -> Result<u64, StoreError> {
+    value
+        .first_chunk::<8>()
+        .map(|bytes| u64::from_be_bytes(*bytes))
+        .ok_or_else(|| damaged("the config log")("an entry without its place"))
+}
+
+/// NUL cannot be in a connector's name, so no name is a prefix of another's keys.
+fn offset_key(connector: &str, partition: &str) -> Vec<u8> {
+    [connector.as_bytes(), b"\0", partition.as_bytes()].concat()
+}
+
+impl StateStore for SledStore {
+    fn append(&self, records: Vec<ConfigRecord>) -> StoreFuture<'_, Vec<u64>> {
+        self.blocking("append to the config log", move |tables| tables.append(&records))
+    }
+
+    fn read_log(&self) -> StoreFuture<'_, Vec<(u64, ConfigRecord)>> {
+        self.blocking("read the config log", Tables::read_log)
+    }
+
+    fn offsets(&self, connector: &str) -> StoreFuture<'_, Positions> {
+        let connector = connector.to_owned();
+        self.blocking("read source offsets", move |tables| tables.offsets(&connector))
+    }
+
+    fn commit_offsets(&self, connector: &str, positions: Positions) -> StoreFuture<'_, ()> {
+        let connector = connector.to_owned();
+        self.blocking("commit source offsets", move |tables| {
+            tables.commit_offsets(&connector, &positions)
+        })
+    }
+
+    fn put_plugin(&self, info: PluginInfo, component: Vec<u8>) -> StoreFuture<'_, ()> {
+        self.blocking("store the plugin", move |tables| tables.put_plugin(&info, &component))
+    }
+
+    fn delete_plugin(&self, digest: &str) -> StoreFuture<'_, ()> {
+        let digest = digest.to_owned();
+        self.blocking("delete the plugin", move |tables| tables.delete_plugin(&digest))
+    }
+
+    fn plugins(&self) -> StoreFuture<'_, Vec<PluginInfo>> {
+        self.blocking("read plugins", Tables::plugins)
+    }
+
+    fn component(&self, digest: &str) -> StoreFuture<'_, Option<Vec<u8>>> {
+        let digest = digest.to_owned();
+        self.blocking("read the component", move |tables| tables.component(&digest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_model::config_log::task_records;
+
+    fn partition(text: &str) -> SourcePartition {
+        SourcePartition::parse(text).unwrap()
+    }
+
+    fn offset(text: &str) -> SourceOffset {
+        SourceOffset::parse(text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_answered_survives_a_reopening() {
+        let directory = tempfile::tempdir().unwrap();
+        let positions = vec![(partition(r#"{"f":"a"}"#), offset(r#"{"p":1}"#))];
+        let connector =
+            |value| ConfigRecord::Connector { name: "c".into(), config: Some([value].into()) };
+        let first = connector(("k".to_owned(), "1".to_owned()));
+        let second = connector(("k".to_owned(), "2".to_owned()));
+        {
+            let store = SledStore::open(directory.path()).unwrap();
+            assert_eq!(store.append(vec![first]).await.unwrap(), [1]);
+            let tasks = task_records("c", 1, &[[("t".to_owned(), "0".to_owned())].into()]);
+            assert_eq!(store.append(tasks).await.unwrap(), [2, 3]);
+            store.append(vec![second.clone()]).await.unwrap();
+            store.commit_offsets("c", positions.clone()).await.unwrap();
+        }
+        let store = SledStore::open(directory.path()).unwrap();
+        let log = store.read_log().await.unwrap();
+        assert_eq!(log.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(log.last().unwrap().1, second);
+        assert_eq!(store.offsets("c").await.unwrap(), positions);
+        assert_eq!(store.append(vec![second]).await.unwrap(), [5]);
+    }
+
+    #[tokio::test]
+    async fn offsets_of_other_connectors_are_not_ours() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SledStore::open(directory.path()).unwrap();
+        for name in ["a", "ab"] {
+            let position = (partition(r#"{"f":1}"#), offset(&format!(r#"{{"n":"{name}"}}"#)));
+            store.commit_offsets(name, vec![position]).await.unwrap();
+        }
+        let own = store.offsets("a").await.unwrap();
+        assert_eq!(own, [(partition(r#"{"f":1}"#), offset(r#"{"n":"a"}"#))]);
+    }
+
+    #[tokio::test]
+    async fn a_directory_has_one_worker() {
+        let directory = tempfile::tempdir().unwrap();
+        let _first = SledStore::open(directory.path()).unwrap();
+        let second = SledStore::open(directory.path()).err().unwrap();
+        assert!(second.to_string().contains("another worker uses it"), "{second}");
+    }
+}
