@@ -1,4 +1,5 @@
 //! Values as deep as is allowed must not overflow the stack that a worker's threads have.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)] // A test may fail.
 
 use std::{collections::BTreeMap, sync::Arc, thread};
 
@@ -7,7 +8,7 @@ use tidegate_convert::{
 };
 use tidegate_model::columns::{ByteColumn, Encoding};
 
-/// Half of a thread's default; unoptimised code has much larger frames.
+/// A quarter of a thread's default; unoptimised code has much larger frames.
 const STACK_BYTES: usize = if cfg!(debug_assertions) {
     16 << 20
 } else {
