@@ -8,7 +8,7 @@ use tidegate_convert::{
 };
 use tidegate_model::columns::{ByteColumn, Encoding};
 
-/// A quarter of a thread's default; unoptimised code has much larger frames.
+/// Half of a thread's default; unoptimised code has much larger frames.
 const STACK_BYTES: usize = if cfg!(debug_assertions) {
     16 << 20
 } else {
