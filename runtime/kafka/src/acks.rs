@@ -74,7 +74,8 @@ impl BatchAcks {
         self.answered(1);
     }
 
-    pub(crate) fn failed(&self, failure: RecordFailure) {
+    /// A record was refused.
+    pub fn failed(&self, failure: RecordFailure) {
         {
             let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
             failures.0 += 1;

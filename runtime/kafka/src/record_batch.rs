@@ -2,7 +2,7 @@
 
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers as _};
-use tidegate_model::batch::Headers;
+use tidegate_model::batch::{Headers, kept_rows};
 use tidegate_model::columns::ByteColumn;
 
 /// Records of one topic in the order in which they were read. Every list has one entry a row.
@@ -77,31 +77,14 @@ impl RecordBatch {
         let is_kept = |row: usize| kept.get(row).copied().unwrap_or(false);
         Self {
             topic: self.topic.clone(),
-            partitions: rows(&self.partitions, &kept),
-            offsets: rows(&self.offsets, &kept),
-            timestamps: rows(&self.timestamps, &kept),
+            partitions: kept_rows(&self.partitions, &kept),
+            offsets: kept_rows(&self.offsets, &kept),
+            timestamps: kept_rows(&self.timestamps, &kept),
             keys: self.keys.filtered(is_kept),
             values: self.values.filtered(is_kept),
-            headers: self.headers.as_ref().map(|headers| {
-                let flat: Vec<bool> = headers
-                    .counts
-                    .iter()
-                    .zip(&kept)
-                    .flat_map(|(&count, &keep)| std::iter::repeat_n(keep, usize::from(count)))
-                    .collect();
-                let is_kept = |entry: usize| flat.get(entry).copied().unwrap_or(false);
-                Headers {
-                    counts: rows(&headers.counts, &kept),
-                    keys: headers.keys.filtered(is_kept),
-                    values: headers.values.filtered(is_kept),
-                }
-            }),
+            headers: self.headers.as_ref().map(|headers| headers.filtered(&kept)),
         }
     }
-}
-
-fn rows<T: Copy>(column: &[T], kept: &[bool]) -> Vec<T> {
-    column.iter().zip(kept).filter(|(_, keep)| **keep).map(|(value, _)| *value).collect()
 }
 
 #[cfg(test)]

@@ -28,6 +28,29 @@ pub struct Headers {
     pub values: ByteColumn,
 }
 
+impl Headers {
+    /// A copy of the headers of the rows that `kept` marks.
+    pub fn filtered(&self, kept: &[bool]) -> Self {
+        let flat: Vec<bool> = self
+            .counts
+            .iter()
+            .zip(kept)
+            .flat_map(|(&count, &keep)| std::iter::repeat_n(keep, usize::from(count)))
+            .collect();
+        let is_kept = |entry: usize| flat.get(entry).copied().unwrap_or(false);
+        Self {
+            counts: kept_rows(&self.counts, kept),
+            keys: self.keys.filtered(is_kept),
+            values: self.values.filtered(is_kept),
+        }
+    }
+}
+
+/// A copy of the rows that `kept` marks.
+pub fn kept_rows<T: Copy>(column: &[T], kept: &[bool]) -> Vec<T> {
+    column.iter().zip(kept).filter(|(_, keep)| **keep).map(|(value, _)| *value).collect()
+}
+
 /// The first `rows` rows of a batch are covered by this position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {

@@ -170,6 +170,12 @@ impl Herder {
             .collect()
     }
 
+    /// Reads a record of the log before anything is started; what it would set going waits for the
+    /// first event.
+    pub fn replay(&mut self, place: u64, record: ConfigRecord) {
+        self.log.apply(place, record);
+    }
+
     /// Takes one event and answers what shall be done. `now_ms` only grows.
     pub fn handle(&mut self, now_ms: u64, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use tidegate_convert::DecodedColumn;
-use tidegate_model::batch::Headers;
+use tidegate_model::batch::{Headers, kept_rows};
 
 /// One partition of a Kafka topic.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,3 +54,20 @@ impl SinkBatch {
 /// What a guest's `batch` resource stands for. Weak: the data goes when the put returns, whatever
 /// the guest does with the handle.
 pub type BatchHandle = std::sync::Weak<SinkBatch>;
+
+impl SinkBatch {
+    /// A copy of the rows that `keep` accepts.
+    pub fn filtered(&self, mut keep: impl FnMut(usize) -> bool) -> Self {
+        let kept: Vec<bool> = (0..self.len()).map(&mut keep).collect();
+        let is_kept = |row: usize| kept.get(row).copied().unwrap_or(false);
+        Self {
+            topic: self.topic.clone(),
+            partitions: kept_rows(&self.partitions, &kept),
+            offsets: kept_rows(&self.offsets, &kept),
+            timestamps: kept_rows(&self.timestamps, &kept),
+            keys: self.keys.filtered(is_kept),
+            values: self.values.filtered(is_kept),
+            headers: self.headers.as_ref().map(|headers| headers.filtered(&kept)),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Batches that a source has produced and Kafka has not acked yet, in order. A position is given
+//! out for committing only when its batch and every batch before it are acked (D1).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use tidegate_kafka::{BatchAcks, FailureKind, Outcome};
+use tidegate_model::batch::Checkpoint;
+use tidegate_model::offset::{SourceOffset, SourcePartition};
+
+use crate::error::TaskError;
+
+struct Sent {
+    acks: Arc<BatchAcks>,
+    bytes: usize,
+    checkpoints: Vec<Checkpoint>,
+}
+
+/// What the acks of the oldest batches told.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reaped {
+    /// Records that Kafka refused for their own fault, and why the last of them.
+    pub(crate) refused: usize,
+    pub(crate) reason: String,
+}
+
+#[derive(Default)]
+pub(crate) struct InFlight {
+    sent: VecDeque<Sent>,
+    bytes: usize,
+    /// The last acked position of each partition, not committed yet.
+    committable: BTreeMap<SourcePartition, SourceOffset>,
+}
+
+impl InFlight {
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sent.is_empty()
+    }
+
+    pub(crate) fn push(&mut self, acks: Arc<BatchAcks>, bytes: usize, checkpoints: Vec<Checkpoint>) {
+        self.bytes += bytes;
+        self.sent.push_back(Sent { acks, bytes, checkpoints });
+    }
+
+    /// Takes finished batches off the front. `tolerate`: records at fault are skipped and counted,
+    /// else they end the task; anything else ends it either way, before its positions count.
+    pub(crate) fn reap(&mut self, tolerate: bool) -> Result<Reaped, TaskError> {
+        let mut reaped = Reaped::default();
+        while let Some(outcome) = self.sent.front().and_then(|sent| sent.acks.outcome()) {
+            if let Outcome::Failed(count, failure) = outcome {
+                let text = format!("produce {count} record(s): {}", failure.reason);
+                match failure.kind {
+                    FailureKind::Record if tolerate => {
+                        reaped.refused += count;
+                        reaped.reason = failure.reason;
+                    }
+                    FailureKind::Record | FailureKind::Permanent => {
+                        return Err(TaskError::Failed(text));
+                    }
+                    FailureKind::Transient => return Err(TaskError::Recoverable(text)),
+                }
+            }
+            if let Some(sent) = self.sent.pop_front() {
+                self.bytes -= sent.bytes;
+                for checkpoint in sent.checkpoints {
+                    self.committable.insert(checkpoint.partition, checkpoint.offset);
+                }
+            }
+        }
+        Ok(reaped)
+    }
+
+    /// Positions that may become durable now, and forgets them.
+    pub(crate) fn take_committable(&mut self) -> Vec<(SourcePartition, SourceOffset)> {
+        std::mem::take(&mut self.committable).into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_kafka::RecordFailure;
+
+    fn checkpoint(n: u32) -> Checkpoint {
+        Checkpoint {
+            rows: 1,
+            partition: SourcePartition::parse(r#"{"f":"a"}"#).unwrap(),
+            offset: SourceOffset::parse(&format!(r#"{{"n":{n}}}"#)).unwrap(),
+        }
+    }
+
+    fn offsets(inflight: &mut InFlight) -> Vec<String> {
+        inflight.take_committable().into_iter().map(|(_, offset)| offset.to_string()).collect()
+    }
+
+    #[test]
+    fn a_position_waits_for_every_batch_before_it() {
+        let mut inflight = InFlight::default();
+        let [first, second] = [(); 2].map(|()| BatchAcks::new(1, Arc::default()));
+        inflight.push(Arc::clone(&first), 10, vec![checkpoint(1)]);
+        inflight.push(Arc::clone(&second), 10, vec![checkpoint(2)]);
+        second.skip(1);
+        inflight.reap(false).unwrap();
+        assert!(offsets(&mut inflight).is_empty(), "the first batch is not acked");
+        assert_eq!(inflight.bytes(), 20);
+        first.skip(1);
+        inflight.reap(false).unwrap();
+        assert_eq!(offsets(&mut inflight), [r#"{"n":2}"#]);
+        assert!(inflight.is_empty());
+    }
+
+    #[test]
+    fn a_refused_batch_lets_nothing_past() {
+        for (kind, tolerate, passes) in [
+            (FailureKind::Record, true, true),
+            (FailureKind::Record, false, false),
+            (FailureKind::Transient, true, false),
+            (FailureKind::Permanent, true, false),
+        ] {
+            let mut inflight = InFlight::default();
+            let acks = BatchAcks::new(1, Arc::default());
+            inflight.push(Arc::clone(&acks), 1, vec![checkpoint(1)]);
+            acks.failed(RecordFailure { reason: "no".into(), kind });
+            assert_eq!(inflight.reap(tolerate).is_ok(), passes, "{kind:?} {tolerate}");
+            assert_eq!(offsets(&mut inflight).len(), usize::from(passes));
+        }
+    }
+}

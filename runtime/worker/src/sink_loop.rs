@@ -1,0 +1,358 @@
+//! The loop of a sink task: events of its consumer in, puts out, offsets committed only for what
+//! the guest accepted and its flush covered (D2). Opening comes before any put of a partition, and
+//! a revoke is answered when no put is in flight (D6).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_kafka::{ConsumerEvent, RecordBatch, SinkConsumer};
+use tidegate_model::connector_config::{ConnectorConfig, Tolerance};
+use tidegate_model::names::TaskId;
+use tidegate_model::state::State;
+use tidegate_sandbox::{CallError, SinkBatch, SinkTask, SqlSession, TopicPartition};
+use tokio::time::{Instant, sleep_until};
+
+use crate::backoff::Pauses;
+use crate::error::TaskError;
+use crate::metric_names;
+use crate::pipeline::Converters;
+use crate::sink_batches;
+use crate::sink_positions::SinkPositions;
+use crate::task::Control;
+
+pub(crate) struct SinkLoop {
+    pub(crate) id: TaskId,
+    pub(crate) task: SinkTask,
+    pub(crate) config: ConnectorConfig,
+    pub(crate) converters: Converters,
+    pub(crate) consumer: SinkConsumer,
+    pub(crate) sql: Arc<dyn SqlSession>,
+    pub(crate) flush_interval: Duration,
+    pub(crate) state: SinkState,
+}
+
+/// What the loop remembers between events.
+#[derive(Default)]
+pub(crate) struct SinkState {
+    positions: SinkPositions,
+    /// Events that came while a put was being tried again.
+    early: VecDeque<ConsumerEvent>,
+}
+
+/// How a put that could not be done right away went on.
+enum Retry {
+    /// Try again with what is left of the batch.
+    Again(RecordBatch),
+    /// The task is to end; nothing of the batch is accepted.
+    Stop,
+}
+
+impl SinkLoop {
+    /// Runs until stopped; then flushes, commits, leaves the group and lets the guest clean up.
+    pub(crate) async fn run(mut self, control: &mut Control) -> Result<(), TaskError> {
+        self.events(control).await?;
+        self.leave().await?;
+        if let Err(error) = self.task.stop().await {
+            tracing::warn!(task = %self.id, "stop the task: {error}");
+        }
+        Ok(())
+    }
+
+    async fn events(&mut self, control: &mut Control) -> Result<(), TaskError> {
+        let mut next_flush = Instant::now() + self.flush_interval;
+        loop {
+            if control.is_stopping() {
+                return Ok(());
+            }
+            self.consumer.set_paused(control.is_paused());
+            control.report(if control.is_paused() { State::Paused } else { State::Running });
+            if Instant::now() >= next_flush {
+                self.flush_and_commit().await?;
+                next_flush = Instant::now() + self.flush_interval;
+            }
+            let event = match self.state.early.pop_front() {
+                Some(event) => Some(event),
+                None => tokio::select! {
+                    event = self.consumer.next() => event,
+                    () = control.changed() => continue,
+                    () = sleep_until(next_flush) => continue,
+                },
+            };
+            match event {
+                Some(ConsumerEvent::Records(records)) => self.deliver(records, control).await?,
+                Some(event) => self.membership(event).await?,
+                None => return Err(TaskError::Recoverable("the consumer ended".to_owned())),
+            }
+        }
+    }
+
+    /// Partitions come and go.
+    async fn membership(&mut self, event: ConsumerEvent) -> Result<(), TaskError> {
+        match event {
+            ConsumerEvent::Assigned(partitions, answer) => {
+                let partitions = named(partitions);
+                tracing::info!(task = %self.id, partitions = %list(&partitions), "open partitions");
+                let starts = self.task.open(&partitions).await?;
+                self.state.positions.open(&partitions);
+                let starts = starts.into_iter().filter(|(p, _)| partitions.contains(p));
+                let starts = starts.map(|(p, offset)| ((p.topic, p.partition), offset)).collect();
+                // A consumer that has gone does not need the answer.
+                let _ = answer.send(starts);
+            }
+            ConsumerEvent::Revoked { partitions, lost, done } => {
+                let partitions = named(partitions);
+                tracing::info!(task = %self.id, partitions = %list(&partitions), lost, "close partitions");
+                if !lost && let Err(error) = self.flush_and_commit().await {
+                    // The next owner reads again from the last commit; nothing is lost.
+                    tracing::warn!(task = %self.id, "commit before closing: {error}");
+                }
+                let closed = self.task.close(&partitions).await;
+                self.state.positions.close(&partitions);
+                let _ = done.send(());
+                closed?;
+            }
+            ConsumerEvent::Failed(reason) => {
+                return Err(TaskError::Failed(format!("consume: {reason}")));
+            }
+            ConsumerEvent::Records(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Converts and puts a batch, again and again if the guest asks for it.
+    async fn deliver(
+        &mut self,
+        mut records: RecordBatch,
+        control: &mut Control,
+    ) -> Result<(), TaskError> {
+        let mut pauses = Pauses::new();
+        while !records.is_empty() {
+            match self.put_all(&records).await {
+                Ok(()) => {
+                    self.accept(&records);
+                    return Ok(());
+                }
+                Err(CallError::Retriable { reason, after_ms }) => {
+                    let pause = pauses.next(after_ms);
+                    tracing::warn!(
+                        task = %self.id, attempt = pauses.attempts(),
+                        pause_ms = pause.as_millis() as u64, "put again: {reason}"
+                    );
+                    match self.pause_before_retry(records, pause, control).await? {
+                        Retry::Again(left) => records = left,
+                        Retry::Stop => return Ok(()),
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts every batch of these records. Rows before a failure may be put again: at least once.
+    async fn put_all(&mut self, records: &RecordBatch) -> Result<(), CallError> {
+        let converted = sink_batches::convert(&self.converters, records.clone());
+        for bad in &converted.bad {
+            let place = place(&records.topic, &records.partitions, &records.offsets, bad.row);
+            self.refuse(bad.stage, &place, &bad.reason)?;
+        }
+        for batch in converted.batches {
+            self.put(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// One put with its database transaction: committed only if every row was dealt with.
+    async fn put(&mut self, batch: Arc<SinkBatch>) -> Result<(), CallError> {
+        let rows = batch.len() as u64;
+        let errants = match self.task.put(Arc::clone(&batch)).await {
+            Ok(errants) => errants,
+            Err(error) => {
+                self.roll_back().await;
+                return Err(error);
+            }
+        };
+        for errant in &errants {
+            let place = place(&batch.topic, &batch.partitions, &batch.offsets, errant.row);
+            if let Err(error) = self.refuse("TASK_PUT", &place, &errant.reason) {
+                self.roll_back().await;
+                return Err(error);
+            }
+        }
+        if let Err(error) = self.sql.commit().await {
+            self.roll_back().await;
+            return Err(CallError::Retriable {
+                reason: format!("commit the put: {error}"),
+                after_ms: None,
+            });
+        }
+        metrics::counter!(
+            metric_names::SINK_RECORDS,
+            "connector" => self.id.connector.clone(), "task" => self.id.task.to_string()
+        )
+        .increment(rows - errants.len() as u64);
+        Ok(())
+    }
+
+    async fn roll_back(&mut self) {
+        if let Err(error) = self.sql.rollback().await {
+            tracing::warn!(task = %self.id, "roll the put back: {error}");
+        }
+    }
+
+    /// A record that cannot be handled is skipped if the user said so, else it fails the task (D3).
+    fn refuse(&self, stage: &str, place: &str, reason: &str) -> Result<(), CallError> {
+        if self.config.tolerance == Tolerance::None {
+            return Err(CallError::Fatal(format!(
+                "{stage}: record {place}: {reason} (errors.tolerance=none)"
+            )));
+        }
+        metrics::counter!(
+            metric_names::RECORDS_SKIPPED,
+            "connector" => self.id.connector.clone(), "task" => self.id.task.to_string()
+        )
+        .increment(1);
+        if self.config.log_errors {
+            tracing::error!(task = %self.id, stage, record = place, "skip a record: {reason}");
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, records: &RecordBatch) {
+        // Rows of a partition ascend, so its last one counts.
+        let mut last: Vec<(i32, i64)> = Vec::new();
+        for (partition, offset) in records.partitions.iter().zip(&records.offsets) {
+            match last.iter_mut().find(|(known, _)| known == partition) {
+                Some((_, known)) => *known = *offset,
+                None => last.push((*partition, *offset)),
+            }
+        }
+        for (partition, offset) in last {
+            let partition = TopicPartition { topic: records.topic.clone(), partition };
+            self.state.positions.accept(&partition, offset + 1);
+        }
+    }
+
+    /// Waits, and serves the group meanwhile: a revoke must not wait for a target that is down.
+    async fn pause_before_retry(
+        &mut self,
+        mut records: RecordBatch,
+        pause: Duration,
+        control: &mut Control,
+    ) -> Result<Retry, TaskError> {
+        let until = Instant::now() + pause;
+        loop {
+            if control.is_stopping() {
+                return Ok(Retry::Stop);
+            }
+            let event = tokio::select! {
+                () = sleep_until(until) => return Ok(Retry::Again(records)),
+                () = control.changed() => continue,
+                event = self.consumer.next(), if self.state.early.len() < 2 => event,
+            };
+            match event {
+                Some(ConsumerEvent::Records(more)) => {
+                    self.state.early.push_back(ConsumerEvent::Records(more));
+                }
+                Some(event) => {
+                    self.membership(event).await?;
+                    // What is gone is abandoned, neither put nor committed.
+                    let positions = &self.state.positions;
+                    records = open_rows(positions, &records);
+                    for early in &mut self.state.early {
+                        if let ConsumerEvent::Records(more) = early {
+                            *more = open_rows(positions, more);
+                        }
+                    }
+                }
+                None => return Err(TaskError::Recoverable("the consumer ended".to_owned())),
+            }
+        }
+    }
+
+    async fn flush_and_commit(&mut self) -> Result<(), TaskError> {
+        metrics::gauge!(
+            metric_names::TASK_MEMORY,
+            "connector" => self.id.connector.clone(), "task" => self.id.task.to_string()
+        )
+        .set(self.task.memory_bytes() as f64);
+        let accepted = self.state.positions.uncommitted();
+        if accepted.is_empty() {
+            return Ok(());
+        }
+        let flushed = match self.task.flush(&accepted).await {
+            Ok(flushed) => flushed,
+            Err(CallError::Retriable { reason, .. }) => {
+                tracing::warn!(task = %self.id, "flush again later: {reason}");
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for errant in &flushed.errants {
+            self.refuse("TASK_FLUSH", &format!("{}@{}", errant.at, errant.offset), &errant.reason)?;
+        }
+        let positions = self
+            .state
+            .positions
+            .committable(flushed.durable)
+            .map_err(|reason| TaskError::Failed(format!("flush answered that {reason}")))?;
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let labels = [("connector", self.id.connector.clone())];
+        let offsets: Vec<((String, i32), i64)> =
+            positions.iter().map(|(p, offset)| ((p.topic.clone(), p.partition), *offset)).collect();
+        match self.consumer.commit(&offsets).await {
+            Ok(()) => {
+                metrics::counter!(metric_names::OFFSET_COMMITS, &labels).increment(1);
+                self.state.positions.committed(&positions);
+            }
+            // Refused because the group moved on, or nobody answers: a revoke or the next
+            // interval settles it, and until then the records only may come twice.
+            Err(error) => {
+                metrics::counter!(metric_names::OFFSET_COMMIT_FAILURES, &labels).increment(1);
+                tracing::warn!(task = %self.id, "{error}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Flushes, commits and gives every partition back.
+    async fn leave(&mut self) -> Result<(), TaskError> {
+        self.flush_and_commit().await?;
+        let open = self.state.positions.all();
+        if !open.is_empty() {
+            self.task.close(&open).await?;
+            self.state.positions.close(&open);
+        }
+        self.consumer.begin_stop();
+        Ok(())
+    }
+}
+
+fn open_rows(positions: &SinkPositions, records: &RecordBatch) -> RecordBatch {
+    records.filtered(|row| {
+        records.partitions.get(row).is_some_and(|partition| {
+            positions
+                .is_open(&TopicPartition { topic: records.topic.clone(), partition: *partition })
+        })
+    })
+}
+
+fn named(partitions: Vec<(String, i32)>) -> Vec<TopicPartition> {
+    let named = |(topic, partition)| TopicPartition { topic, partition };
+    partitions.into_iter().map(named).collect()
+}
+
+fn list(partitions: &[TopicPartition]) -> String {
+    partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Topic, partition and offset of a row, as people look them up.
+fn place(topic: &str, partitions: &[i32], offsets: &[i64], row: u32) -> String {
+    let row = row as usize;
+    let partition = partitions.get(row).copied().unwrap_or(-1);
+    let offset = offsets.get(row).copied().unwrap_or(-1);
+    format!("{topic}-{partition}@{offset}")
+}

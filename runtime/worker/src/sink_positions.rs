@@ -1,0 +1,112 @@
+//! What a sink task has accepted and what is committed, partition by partition (D2).
+
+use std::collections::BTreeMap;
+
+use tidegate_sandbox::TopicPartition;
+
+#[derive(Debug, Default)]
+pub(crate) struct SinkPositions {
+    partitions: BTreeMap<TopicPartition, Position>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Position {
+    /// Next offset after what the guest accepted; none: nothing yet.
+    accepted: Option<i64>,
+    /// Next offset as last committed by this task.
+    committed: Option<i64>,
+}
+
+impl SinkPositions {
+    pub(crate) fn open(&mut self, partitions: &[TopicPartition]) {
+        for partition in partitions {
+            self.partitions.insert(partition.clone(), Position::default());
+        }
+    }
+
+    pub(crate) fn close(&mut self, partitions: &[TopicPartition]) {
+        for partition in partitions {
+            self.partitions.remove(partition);
+        }
+    }
+
+    pub(crate) fn is_open(&self, partition: &TopicPartition) -> bool {
+        self.partitions.contains_key(partition)
+    }
+
+    pub(crate) fn all(&self) -> Vec<TopicPartition> {
+        self.partitions.keys().cloned().collect()
+    }
+
+    /// The guest accepted (or the user's tolerance skipped) the record before `next_offset`.
+    pub(crate) fn accept(&mut self, partition: &TopicPartition, next_offset: i64) {
+        if let Some(position) = self.partitions.get_mut(partition) {
+            position.accepted = position.accepted.max(Some(next_offset));
+        }
+    }
+
+    /// What was accepted and is not committed.
+    pub(crate) fn uncommitted(&self) -> Vec<(TopicPartition, i64)> {
+        self.partitions
+            .iter()
+            .filter(|(_, position)| position.accepted > position.committed)
+            .filter_map(|(partition, position)| Some((partition.clone(), position.accepted?)))
+            .collect()
+    }
+
+    /// Of what the guest calls durable, what there is to commit; or what it cannot know to be
+    /// durable: an answer past what it was given would skip records.
+    pub(crate) fn committable(
+        &self,
+        durable: Vec<(TopicPartition, i64)>,
+    ) -> Result<Vec<(TopicPartition, i64)>, String> {
+        let mut out = Vec::new();
+        for (partition, next_offset) in durable {
+            let Some(position) = self.partitions.get(&partition) else {
+                return Err(format!("{partition} is durable, which is not open here"));
+            };
+            if Some(next_offset) > position.accepted {
+                return Err(format!("{partition} is durable up to {next_offset}, which it was never given"));
+            }
+            if Some(next_offset) > position.committed {
+                out.push((partition, next_offset));
+            }
+        }
+        Ok(out)
+    }
+
+    pub(crate) fn committed(&mut self, positions: &[(TopicPartition, i64)]) {
+        for (partition, next_offset) in positions {
+            if let Some(position) = self.partitions.get_mut(partition) {
+                position.committed = Some(*next_offset);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(n: i32) -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition: n }
+    }
+
+    #[test]
+    fn only_what_was_accepted_can_be_committed() {
+        let mut positions = SinkPositions::default();
+        positions.open(&[partition(0)]);
+        assert!(positions.uncommitted().is_empty());
+        positions.accept(&partition(0), 5);
+        assert_eq!(positions.uncommitted(), [(partition(0), 5)]);
+        assert!(positions.committable(vec![(partition(0), 6)]).is_err());
+        assert!(positions.committable(vec![(partition(1), 1)]).is_err());
+        let some = positions.committable(vec![(partition(0), 3)]).unwrap();
+        positions.committed(&some);
+        assert_eq!(positions.uncommitted(), [(partition(0), 5)]);
+        positions.committed(&[(partition(0), 5)]);
+        assert!(positions.uncommitted().is_empty());
+        positions.close(&[partition(0)]);
+        assert!(!positions.is_open(&partition(0)));
+    }
+}

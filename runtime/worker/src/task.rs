@@ -1,0 +1,232 @@
+//! One task under supervision: builds what its loop needs, runs the loop, and starts it again from
+//! the last committed position when what ended it can pass.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_cluster::StateStore;
+use tidegate_kafka::{ConsumerSettings, Kafka};
+use tidegate_model::connector_config::{ConnectorConfig, KeyProblem, Topics};
+use tidegate_model::herder::{Event, TaskSpec};
+use tidegate_model::plugin::PluginKind;
+use tidegate_model::state::State;
+use tidegate_sandbox::{CallError, TaskContext, TaskSetup};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::Pauses;
+use crate::error::TaskError;
+use crate::grants::Grants;
+use crate::metric_names;
+use crate::pipeline::Converters;
+use crate::plugins::Plugins;
+use crate::settings::WorkerSettings;
+use crate::sink_loop::SinkLoop;
+use crate::source_loop::SourceLoop;
+
+/// A run this long has recovered: the next failure starts with a short pause again.
+const RECOVERED: Duration = Duration::from_secs(60);
+
+/// What every task of a worker shares.
+#[derive(Clone)]
+pub(crate) struct TaskEnvironment {
+    pub(crate) settings: Arc<WorkerSettings>,
+    pub(crate) plugins: Arc<Plugins>,
+    pub(crate) kafka: Kafka,
+    pub(crate) store: Arc<dyn StateStore>,
+}
+
+/// What a loop hears from and tells the herder.
+pub(crate) struct Control {
+    spec: Arc<TaskSpec>,
+    epoch: u64,
+    stop: CancellationToken,
+    paused: watch::Receiver<bool>,
+    events: mpsc::UnboundedSender<Event>,
+    reported: Option<State>,
+}
+
+impl Control {
+    pub(crate) fn new(
+        spec: Arc<TaskSpec>,
+        epoch: u64,
+        stop: CancellationToken,
+        paused: watch::Receiver<bool>,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> Self {
+        Self { spec, epoch, stop, paused, events, reported: None }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        *self.paused.borrow()
+    }
+
+    /// Returns when the task shall stop, pause or go on.
+    pub(crate) async fn changed(&mut self) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            changed = self.paused.changed() => if changed.is_err() {
+                // The herder has gone without a word; it cancels in that case.
+                self.stop.cancelled().await;
+            },
+        }
+    }
+
+    /// Tells the herder, if it is news.
+    pub(crate) fn report(&mut self, state: State) {
+        if self.reported.replace(state) == Some(state) {
+            return;
+        }
+        let id = self.spec.id.clone();
+        // Without a herder nobody wants to know.
+        let _ = self.events.send(Event::TaskState { id, epoch: self.epoch, state });
+    }
+}
+
+/// Runs a task until it is stopped (no trace) or fails (a trace).
+pub(crate) async fn supervise(
+    environment: TaskEnvironment,
+    spec: Arc<TaskSpec>,
+    mut control: Control,
+) -> Option<String> {
+    let mut pauses = Pauses::new();
+    let labels = [("connector", spec.id.connector.clone()), ("task", spec.id.task.to_string())];
+    loop {
+        let start = Instant::now();
+        metrics::gauge!(metric_names::TASKS_RUNNING).increment(1.0);
+        let ended = run(&environment, &spec, &mut control).await;
+        metrics::gauge!(metric_names::TASKS_RUNNING).decrement(1.0);
+        let error = match ended {
+            Ok(()) => return None,
+            Err(error) => error,
+        };
+        if control.is_stopping() {
+            tracing::warn!(task = %spec.id, "while stopping: {error}");
+            return None;
+        }
+        let reason = match error {
+            TaskError::Failed(trace) => {
+                metrics::counter!(metric_names::TASK_FAILURES, &labels).increment(1);
+                tracing::error!(task = %spec.id, "task failed: {trace}");
+                return Some(trace);
+            }
+            TaskError::Recoverable(reason) => reason,
+        };
+        if start.elapsed() > RECOVERED {
+            pauses.reset();
+        }
+        let pause = pauses.next(None);
+        metrics::counter!(metric_names::TASK_RECOVERIES, &labels).increment(1);
+        tracing::warn!(
+            task = %spec.id, pause_ms = pause.as_millis() as u64,
+            "start the task again from its last position: {reason}"
+        );
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = control.stop.cancelled() => return None,
+        }
+    }
+}
+
+async fn run(
+    environment: &TaskEnvironment,
+    spec: &TaskSpec,
+    control: &mut Control,
+) -> Result<(), TaskError> {
+    let class = spec.connector_config.get("connector.class").map_or("", String::as_str);
+    let version = spec.connector_config.get("connector.plugin.version").map(String::as_str);
+    let failed = |e: &dyn std::fmt::Display| TaskError::Failed(e.to_string());
+    let info = environment
+        .plugins
+        .resolve(class, version.filter(|v| !v.is_empty() && *v != "latest"))
+        .map_err(|e| failed(&e))?;
+    let loaded = environment.plugins.load(&info).await.map_err(|e| failed(&e))?;
+    let settings = &environment.settings;
+    let config = ConnectorConfig::parse(&spec.connector_config, info.kind, &settings.raw)
+        .map_err(problems)?;
+    let converters = Converters::of(&config).map_err(problems)?;
+    // The task's own configuration says which files it has; the connector's says what it may.
+    let mut wanted = spec.connector_config.clone();
+    wanted.extend(spec.task_config.clone());
+    let grants =
+        Grants::of(&info.description, &wanted, &settings.directories).map_err(problems)?;
+    let setup = TaskSetup {
+        context: TaskContext {
+            id: spec.id.clone(),
+            tasks: spec.tasks,
+            generation: spec.generation,
+        },
+        config: spec.task_config.clone(),
+        limits: settings.limits,
+        directories: grants.directories.clone(),
+        sql: grants.sql(),
+    };
+    match info.kind {
+        PluginKind::Source => {
+            let positions = environment.store.offsets(&spec.id.connector).await?;
+            let mut task = loaded.plugin.source_task(&setup).await?;
+            start(task.start(&positions).await)?;
+            let source = SourceLoop {
+                id: spec.id.clone(),
+                task,
+                converters,
+                kafka: environment.kafka.clone(),
+                producer: environment.kafka.producer(&config.producer_overrides)?,
+                store: Arc::clone(&environment.store),
+                max_in_flight_bytes: settings.source_in_flight_max_bytes,
+                flush_interval: settings.offset_flush_interval,
+                creates_topics: settings.topic_creation,
+                state: Default::default(),
+                config,
+            };
+            source.run(control).await
+        }
+        PluginKind::Sink => {
+            let mut task = loaded.plugin.sink_task(&setup).await?;
+            start(task.start().await)?;
+            let consumer = environment.kafka.consumer(&ConsumerSettings {
+                group: format!("connect-{}", spec.id.connector),
+                topics: topics(config.topics.as_ref()),
+                overrides: config.consumer_overrides.clone(),
+            })?;
+            let sink = SinkLoop {
+                id: spec.id.clone(),
+                task,
+                converters,
+                consumer,
+                sql: setup.sql,
+                flush_interval: settings.offset_flush_interval,
+                state: Default::default(),
+                config,
+            };
+            sink.run(control).await
+        }
+    }
+}
+
+/// A task that is not ready to start may be later.
+fn start(started: Result<(), CallError>) -> Result<(), TaskError> {
+    match started {
+        Err(CallError::Retriable { reason, .. }) => Err(TaskError::Recoverable(reason)),
+        other => other.map_err(Into::into),
+    }
+}
+
+/// librdkafka takes a name that begins with `^` for a regular expression over the whole name.
+fn topics(topics: Option<&Topics>) -> Vec<String> {
+    match topics {
+        Some(Topics::List(list)) => list.clone(),
+        Some(Topics::Regex(regex)) => vec![format!("^({regex})$")],
+        None => Vec::new(),
+    }
+}
+
+fn problems(problems: Vec<KeyProblem>) -> TaskError {
+    let list: Vec<String> = problems.into_iter().map(|p| p.message).collect();
+    TaskError::Failed(list.join("; "))
+}

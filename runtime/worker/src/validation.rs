@@ -1,0 +1,208 @@
+//! Checking a configuration before anything runs on it, and asking the plugin for tasks.
+
+use std::sync::Arc;
+
+use tidegate_kafka::ClientKind;
+use tidegate_model::config::ConfigMap;
+use tidegate_model::connector_config::{self, ConnectorConfig, KeyProblem};
+use tidegate_model::definition::{self, Definition};
+use tidegate_model::names::{TaskId, connector_name};
+use tidegate_model::plugin::PluginKind;
+use tidegate_sandbox::{CallError, TaskContext, TaskSetup};
+use tokio::time::sleep;
+
+use crate::backoff::Pauses;
+use crate::error::WorkerError;
+use crate::grants::Grants;
+use crate::pipeline::Converters;
+use crate::plugins::Loaded;
+use crate::task::TaskEnvironment;
+
+/// How often a plugin that is not ready to plan is asked again before the connector is FAILED.
+const PLAN_ATTEMPTS: u32 = 5;
+
+/// What is known and wrong of one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyReport {
+    /// The key.
+    pub name: String,
+    /// Its definition; none for a key that nobody defines.
+    pub definition: Option<Definition>,
+    /// Its value, or its default.
+    pub value: Option<String>,
+    /// What is wrong.
+    pub errors: Vec<String>,
+}
+
+/// What is known and wrong of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValidationReport {
+    /// The class as given.
+    pub class: String,
+    /// Defined keys in order, then those nobody defines.
+    pub keys: Vec<KeyReport>,
+}
+
+impl ValidationReport {
+    /// All that is wrong.
+    pub fn problems(&self) -> Vec<KeyProblem> {
+        let of = |key: &KeyReport| {
+            let name = key.name.clone();
+            key.errors
+                .iter()
+                .map(move |message| KeyProblem { key: name.clone(), message: message.clone() })
+                .collect::<Vec<_>>()
+        };
+        self.keys.iter().flat_map(of).collect()
+    }
+}
+
+/// Checks a configuration all the way: framework, definitions, converters, client settings,
+/// grants, and last the plugin's own opinion.
+pub(crate) async fn validate(
+    environment: &TaskEnvironment,
+    config: &ConfigMap,
+) -> Result<ValidationReport, WorkerError> {
+    let class = config.get("connector.class").filter(|class| !class.trim().is_empty()).ok_or_else(|| {
+        WorkerError::BadRequest(format!(
+            "Connector config {:?} contains no connector type (connector.class)",
+            config.keys().collect::<Vec<_>>()
+        ))
+    })?;
+    let loaded = load(environment, config).await?;
+    let info = &loaded.info;
+    let mut definitions = connector_config::definitions(info.kind);
+    definitions.extend(info.description.definitions.clone());
+    let mut problems = problems(environment, &loaded, config);
+    if problems.is_empty() {
+        let grants = Grants::of(&info.description, config, &environment.settings.directories);
+        match grants {
+            Ok(grants) => {
+                let setup = setup(environment, "validate", config, &grants);
+                let issues = loaded.plugin.validate(&setup).await;
+                let issues = issues.map_err(|e| WorkerError::Internal(format!("validate the configuration: {e}")))?;
+                problems.extend(issues.into_iter().map(|(key, message)| KeyProblem { key, message }));
+            }
+            Err(more) => problems.extend(more),
+        }
+    }
+    Ok(report(class, &definitions, config, problems))
+}
+
+fn problems(environment: &TaskEnvironment, loaded: &Loaded, config: &ConfigMap) -> Vec<KeyProblem> {
+    let problem = |key: &str, message: String| KeyProblem { key: key.to_owned(), message };
+    let info = &loaded.info;
+    let mut all: Vec<KeyProblem> = definition::check(&info.description.definitions, config)
+        .into_iter()
+        .map(|(key, message)| problem(&key, message))
+        .collect();
+    if let Some(name) = config.get("name")
+        && let Err(error) = connector_name(name)
+    {
+        all.push(problem("name", error.to_string()));
+    }
+    match ConnectorConfig::parse(config, info.kind, &environment.settings.raw) {
+        Err(more) => all.extend(more),
+        Ok(parsed) => {
+            if let Err(more) = Converters::of(&parsed) {
+                all.extend(more);
+            }
+            let (kind, overrides, prefix) = match info.kind {
+                PluginKind::Source => (ClientKind::Producer, &parsed.producer_overrides, "producer.override"),
+                PluginKind::Sink => (ClientKind::Consumer, &parsed.consumer_overrides, "consumer.override"),
+            };
+            if let Err(error) = environment.kafka.check_overrides(kind, overrides) {
+                all.push(problem(prefix, error.to_string()));
+            }
+        }
+    }
+    all
+}
+
+fn report(
+    class: &str,
+    definitions: &[Definition],
+    config: &ConfigMap,
+    problems: Vec<KeyProblem>,
+) -> ValidationReport {
+    let mut keys: Vec<KeyReport> = definitions
+        .iter()
+        .map(|definition| KeyReport {
+            name: definition.name.clone(),
+            value: config.get(&definition.name).or(definition.default.as_ref()).cloned(),
+            definition: Some(definition.clone()),
+            errors: Vec::new(),
+        })
+        .collect();
+    for problem in problems {
+        match keys.iter_mut().find(|key| key.name == problem.key) {
+            Some(key) if key.errors.contains(&problem.message) => {}
+            Some(key) => key.errors.push(problem.message),
+            None => keys.push(KeyReport {
+                value: config.get(&problem.key).cloned(),
+                name: problem.key,
+                definition: None,
+                errors: vec![problem.message],
+            }),
+        }
+    }
+    ValidationReport { class: class.to_owned(), keys }
+}
+
+async fn load(environment: &TaskEnvironment, config: &ConfigMap) -> Result<Arc<Loaded>, WorkerError> {
+    let class = config.get("connector.class").map_or("", String::as_str);
+    let version = config.get("connector.plugin.version").map(String::as_str);
+    let version = version.filter(|v| !v.is_empty() && *v != "latest");
+    let info = environment.plugins.resolve(class, version)?;
+    environment.plugins.load(&info).await
+}
+
+fn setup(
+    environment: &TaskEnvironment,
+    connector: &str,
+    config: &ConfigMap,
+    grants: &Grants,
+) -> TaskSetup {
+    TaskSetup {
+        context: TaskContext { id: TaskId::new(connector, 0), tasks: 0, generation: 0 },
+        config: config.clone(),
+        limits: environment.settings.limits,
+        directories: grants.directories.clone(),
+        sql: grants.sql(),
+    }
+}
+
+/// Asks the plugin for task configurations; answers them and when to ask again, or the trace.
+pub(crate) async fn plan(
+    environment: &TaskEnvironment,
+    connector: &str,
+    config: &ConfigMap,
+) -> Result<(Vec<ConfigMap>, Option<u32>), String> {
+    let loaded = load(environment, config).await.map_err(|e| e.to_string())?;
+    let info = &loaded.info;
+    let list = |problems: Vec<KeyProblem>| {
+        problems.into_iter().map(|p| p.message).collect::<Vec<_>>().join("; ")
+    };
+    let parsed =
+        ConnectorConfig::parse(config, info.kind, &environment.settings.raw).map_err(list)?;
+    let grants = Grants::of(&info.description, config, &environment.settings.directories)
+        .map_err(list)?;
+    let positions = match info.kind {
+        PluginKind::Source => {
+            environment.store.offsets(connector).await.map_err(|e| e.to_string())?
+        }
+        PluginKind::Sink => Vec::new(),
+    };
+    let setup = setup(environment, connector, config, &grants);
+    let mut pauses = Pauses::new();
+    loop {
+        match loaded.plugin.plan(&setup, parsed.tasks_max, &positions).await {
+            Ok(planned) => return Ok((planned.tasks, info.description.replan_interval_ms)),
+            Err(CallError::Retriable { reason, after_ms }) if pauses.attempts() < PLAN_ATTEMPTS => {
+                tracing::warn!(connector, "plan again: {reason}");
+                sleep(pauses.next(after_ms)).await;
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
