@@ -37,7 +37,10 @@ impl SinkTask for FileSink {
     fn start(config: Config, _: &TaskContext) -> Result<Self> {
         let path = config.file;
         let file = OpenOptions::new().append(true).create(true).open(&path);
-        Ok(Self { file: file.or_fail(format!("open {path}"))?, path })
+        Ok(Self {
+            file: file.or_fail(format!("open {path}"))?,
+            path,
+        })
     }
 
     fn put(&mut self, batch: &Batch) -> Result<Vec<Errant>> {
@@ -47,12 +50,16 @@ impl SinkTask for FileSink {
             text.extend_from_slice(value.unwrap_or(b"null"));
             text.push(b'\n');
         }
-        self.file.write_all(&text).or_fail(format!("write {}", self.path))?;
+        self.file
+            .write_all(&text)
+            .or_fail(format!("write {}", self.path))?;
         Ok(Vec::new())
     }
 
     fn flush(&mut self, accepted: &[NextOffset]) -> Result<Flushed> {
-        self.file.sync_data().or_fail(format!("sync {}", self.path))?;
+        self.file
+            .sync_data()
+            .or_fail(format!("sync {}", self.path))?;
         Ok(Flushed::all(accepted))
     }
 }

@@ -32,7 +32,11 @@ impl Lines {
         // Growing by a block, not by doubling: only a long line gets here with a full block.
         self.block.resize(self.end + BLOCK, 0);
         let mut filled = 0;
-        while let Some(space) = self.block.get_mut(self.end..).filter(|space| !space.is_empty()) {
+        while let Some(space) = self
+            .block
+            .get_mut(self.end..)
+            .filter(|space| !space.is_empty())
+        {
             match from.read(space) {
                 Ok(0) => break,
                 Ok(read) => {
@@ -48,7 +52,7 @@ impl Lines {
 
     /// Moves whole lines to `records`, up to its limits, and answers how many bytes of the file
     /// they were.
-    pub fn take(&mut self, records: &mut Records, limits: Limits) -> usize {
+    pub fn take(&mut self, records: &mut Records, limits: Limits) -> u64 {
         let block = self.block.get(self.start..self.end).unwrap_or_default();
         let (mut rest, mut bytes) = (block, records.bytes());
         while records.len() < limits.max_records {
@@ -69,7 +73,16 @@ impl Lines {
         }
         let taken = block.len() - rest.len();
         self.start += taken;
-        taken
+        taken as u64
+    }
+
+    /// Whether a whole line waits: one that did not fit.
+    pub fn has_line(&self) -> bool {
+        memchr(
+            b'\n',
+            self.waiting().get(self.scanned..).unwrap_or_default(),
+        )
+        .is_some()
     }
 
     /// Gives the memory back, except for what is waiting.
@@ -79,11 +92,6 @@ impl Lines {
             self.end = self.block.len();
             self.start = 0;
         }
-    }
-
-    /// Forgets everything.
-    pub fn clear(&mut self) {
-        *self = Self::default();
     }
 }
 
