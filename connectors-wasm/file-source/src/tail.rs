@@ -107,6 +107,12 @@ impl Tail {
             open.left = None;
             return Ok(Found::Nothing);
         }
+        if open.at_end {
+            // A WASI stream that met the end stays there; a seek makes a new one.
+            open.file
+                .seek(SeekFrom::Start(end))
+                .or_fail(format!("seek in {}", self.path))?;
+        }
         let read = self
             .lines
             .fill(&mut open.file)

@@ -115,6 +115,8 @@ fn a_busy_database_is_tried_again_and_a_refusal_is_not() {
         failure.is_retriable() && failure.reason().contains("locked"),
         "{failure}"
     );
+    // The second put finds the table that the first one made.
+    sink.put("t", [TestRecord::text("a")]).unwrap();
     sink.put("t", [TestRecord::text("a")]).unwrap();
     database.fail_next(SqlError::Rejected {
         code: "13".into(),
