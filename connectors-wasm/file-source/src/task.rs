@@ -76,9 +76,7 @@ impl SourceTask for FileSource {
         let mut tails = Vec::new();
         for path in config.files()? {
             let partition = Partition::new().with("filename", path.as_str());
-            let position = positions
-                .offset(&partition)
-                .and_then(|offset| offset.u64("position"));
+            let position = positions.u64(&partition, "position");
             tails.push(Tail::new(path, position, config.line_max_bytes));
         }
         Ok(Self {

@@ -100,6 +100,11 @@ impl Positions {
             .map(|(_, offset)| offset)
     }
 
+    /// An entry of the offset of `partition`, if it is a whole number and not negative.
+    pub fn u64(&self, partition: &Partition, key: &str) -> Option<u64> {
+        self.offset(partition)?.u64(key)
+    }
+
     /// All of them, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&Partition, &Offset)> {
         self.0.iter().map(|(partition, offset)| (partition, offset))
@@ -154,6 +159,10 @@ mod tests {
         .unwrap();
         let offset = positions.offset(&Partition::new().with("f", "b")).unwrap();
         assert_eq!((offset.u64("p"), offset.i64("p")), (Some(u64::MAX), None));
+        assert_eq!(
+            positions.u64(&Partition::new().with("f", "a"), "p"),
+            Some(1)
+        );
         assert_eq!(positions.offset(&Partition::new().with("f", "c")), None);
     }
 }

@@ -86,10 +86,10 @@ macro_rules! export_sink {
                     TASK.with(|slot| glue::close(slot, &partitions))
                 }
                 fn stop() {
-            TASK.with(glue::stop_sink)
+                    TASK.with(glue::stop_sink)
                 }
             }
-            world::__export_sink_world!(Exported with_types_in world);
+    world::__export_sink_world!(Exported with_types_in world);
         };
         #[cfg(not(target_family = "wasm"))]
         const _: fn() = $crate::__glue::is_sink::<$task>;

@@ -68,10 +68,7 @@ impl Connector for Keyed {
 impl SourceTask for Keyed {
     fn start(config: Config, _: &TaskContext, positions: &Positions) -> Result<Self> {
         let partition = Partition::new().with("task", config.task_number);
-        let next = positions
-            .offset(&partition)
-            .and_then(|offset| offset.u64("n"));
-        let next = next.unwrap_or(config.task_number);
+        let next = positions.u64(&partition, "n").unwrap_or(config.task_number);
         Ok(Self {
             config,
             partition,
