@@ -149,7 +149,12 @@ impl Batch {
     /// Copies what `read` names.
     pub fn read(&self, read: Read) -> Result<Rows> {
         let columns = self.0.read(read.parts, read.key.into(), read.value.into());
-        Ok(Rows::new(columns?, self.topic()))
+        let mut columns = columns?;
+        // Saves a call where the host says it with the columns.
+        if columns.topics.is_empty() {
+            columns.topics.push(self.topic());
+        }
+        Ok(Rows::new(columns))
     }
 }
 

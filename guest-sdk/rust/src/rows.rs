@@ -10,7 +10,6 @@ use crate::failure::{Failure, Result};
 #[derive(Debug)]
 pub struct Rows {
     columns: Columns,
-    topic: String,
 }
 
 /// One record. A part that was not read, or that the record does not have, is `None`.
@@ -91,8 +90,8 @@ impl<'a> Iterator for Headers<'a> {
 }
 
 impl Rows {
-    pub(crate) fn new(columns: Columns, topic: String) -> Self {
-        Self { columns, topic }
+    pub(crate) fn new(columns: Columns) -> Self {
+        Self { columns }
     }
 
     /// How many rows there are.
@@ -146,10 +145,8 @@ impl Rows {
 
     fn topic(&self, row: usize) -> &str {
         let index = self.columns.topic.get(row).copied().unwrap_or(0);
-        self.columns
-            .topics
-            .get(usize::from(index))
-            .map_or(&self.topic, |topic| topic)
+        let topic = self.columns.topics.get(usize::from(index));
+        topic.map(String::as_str).unwrap_or_default()
     }
 }
 
