@@ -49,7 +49,11 @@ pub struct Read {
 impl Read {
     /// Values only.
     pub fn values(encoding: Encoding) -> Self {
-        Self { parts: wire::Part::VALUES, key: Encoding::Raw, value: encoding }
+        Self {
+            parts: wire::Part::VALUES,
+            key: Encoding::Raw,
+            value: encoding,
+        }
     }
 
     /// Everything except schemas.
@@ -119,7 +123,11 @@ impl Batch {
     /// The fields of the values, from their schema or from what is in them. Fails where values
     /// have no structure.
     pub fn fields(&self) -> Result<Vec<Field>> {
-        let field = |f: wire::Field| Field { name: f.name, kind: f.kind, optional: f.optional };
+        let field = |f: wire::Field| Field {
+            name: f.name,
+            kind: f.kind,
+            optional: f.optional,
+        };
         Ok(self.0.fields()?.into_iter().map(field).collect())
     }
 
@@ -141,7 +149,12 @@ impl Batch {
     /// Copies what `read` names.
     pub fn read(&self, read: Read) -> Result<Rows> {
         let columns = self.0.read(read.parts, read.key.into(), read.value.into());
-        Ok(Rows::new(columns?, self.topic()))
+        let mut columns = columns?;
+        // Saves a call where the host says it with the columns.
+        if columns.topics.is_empty() {
+            columns.topics.push(self.topic());
+        }
+        Ok(Rows::new(columns))
     }
 }
 

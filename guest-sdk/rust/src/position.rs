@@ -95,7 +95,14 @@ pub struct Positions(Vec<(Partition, Offset)>);
 impl Positions {
     /// How far `partition` was read; none: never.
     pub fn offset(&self, partition: &Partition) -> Option<&Offset> {
-        self.iter().find(|(known, _)| *known == partition).map(|(_, offset)| offset)
+        self.iter()
+            .find(|(known, _)| *known == partition)
+            .map(|(_, offset)| offset)
+    }
+
+    /// An entry of the offset of `partition`, if it is a whole number and not negative.
+    pub fn u64(&self, partition: &Partition, key: &str) -> Option<u64> {
+        self.offset(partition)?.u64(key)
     }
 
     /// All of them, in no particular order.
@@ -144,11 +151,18 @@ mod tests {
     fn a_position_is_found_by_its_partition() {
         let positions = Positions::from_wire(&[
             (r#"{"f":"a"}"#.into(), r#"{"p":1}"#.into()),
-            (r#"{"f":"b"}"#.into(), r#"{"p":18446744073709551615}"#.into()),
+            (
+                r#"{"f":"b"}"#.into(),
+                r#"{"p":18446744073709551615}"#.into(),
+            ),
         ])
         .unwrap();
         let offset = positions.offset(&Partition::new().with("f", "b")).unwrap();
         assert_eq!((offset.u64("p"), offset.i64("p")), (Some(u64::MAX), None));
+        assert_eq!(
+            positions.u64(&Partition::new().with("f", "a"), "p"),
+            Some(1)
+        );
         assert_eq!(positions.offset(&Partition::new().with("f", "c")), None);
     }
 }

@@ -1,15 +1,16 @@
 //! The records that one `poll` answers, filled row by row.
 
-use std::collections::BTreeMap;
+mod record;
 
-use serde::Serialize;
+use std::collections::BTreeMap;
 
 use crate::batch::Encoding;
 use crate::bindings::records as wire;
 use crate::columns::ColumnBuilder;
-use crate::failure::Result;
 use crate::position::{Offset, Partition};
 use crate::source::Boundary;
+
+pub use record::RecordBuilder;
 
 /// Connect's schema of a plain string.
 const STRING_SCHEMA: &str = r#"{"type":"string","optional":false}"#;
@@ -130,7 +131,7 @@ impl Records {
     pub fn push(&mut self) -> RecordBuilder<'_> {
         let row = self.rows;
         self.rows += 1;
-        RecordBuilder { records: self, row }
+        RecordBuilder::new(self, row)
     }
 
     /// Adds a record that has only a value; the fastest way.
@@ -186,7 +187,11 @@ impl Records {
             self.key_schema.resize(rows, self.default_key_schema);
         }
         // Without an entry a row, the contract gives every value schemas[0].
-        let implied = if self.schemas.entries.is_empty() { NO_SCHEMA } else { 0 };
+        let implied = if self.schemas.entries.is_empty() {
+            NO_SCHEMA
+        } else {
+            0
+        };
         if self.default_value_schema != implied || !self.value_schema.is_empty() {
             self.value_schema.resize(rows, self.default_value_schema);
         }
@@ -216,80 +221,6 @@ impl Records {
     }
 }
 
-/// One record under construction; it belongs to the [`Records`] already.
-#[derive(Debug)]
-pub struct RecordBuilder<'a> {
-    records: &'a mut Records,
-    row: usize,
-}
-
-impl RecordBuilder<'_> {
-    /// Sends it to another topic than the others.
-    pub fn topic(self, topic: &str) -> Self {
-        let index = self.records.topics.index(topic);
-        put(&mut self.records.topic, self.row, 0, index);
-        self
-    }
-
-    /// Sends it to this Kafka partition instead of leaving that to the partitioner.
-    pub fn partition(self, partition: i32) -> Self {
-        put(&mut self.records.partitions, self.row, -1, partition);
-        self
-    }
-
-    /// Milliseconds since the epoch.
-    pub fn timestamp(self, millis: i64) -> Self {
-        put(&mut self.records.timestamps, self.row, -1, millis);
-        self
-    }
-
-    /// The key.
-    pub fn key(self, key: impl AsRef<[u8]>) -> Self {
-        self.records.keys.set(self.row, key.as_ref());
-        self
-    }
-
-    /// The schema of the key, in Connect's JSON form.
-    pub fn key_schema(self, schema: &str) -> Self {
-        let index = self.records.schemas.index(schema);
-        let others = self.records.default_key_schema;
-        put(&mut self.records.key_schema, self.row, others, index);
-        self
-    }
-
-    /// The value.
-    pub fn value(self, value: impl AsRef<[u8]>) -> Self {
-        self.records.values.set(self.row, value.as_ref());
-        self
-    }
-
-    /// The value as JSON text; the batch is [encoded](Records::encoded) as JSON then.
-    pub fn json(self, value: &impl Serialize) -> Result<Self> {
-        let text = serde_json::to_vec(value)?;
-        self.records.value_encoding = Encoding::Json;
-        Ok(self.value(text))
-    }
-
-    /// The schema of the value, in Connect's JSON form.
-    pub fn value_schema(self, schema: &str) -> Self {
-        let index = self.records.schemas.index(schema);
-        let others = self.records.default_value_schema;
-        put(&mut self.records.value_schema, self.row, others, index);
-        self
-    }
-
-    /// One more header.
-    pub fn header(self, key: &str, value: impl AsRef<[u8]>) -> Self {
-        let records = self.records;
-        records.header_keys.set(records.headers, key.as_bytes());
-        records.header_values.set(records.headers, value.as_ref());
-        records.headers += 1;
-        let before = records.header_counts.get(self.row).copied().unwrap_or(0);
-        put(&mut records.header_counts, self.row, 0, before.saturating_add(1));
-        Self { records, row: self.row }
-    }
-}
-
 /// Distinct strings, each with its index.
 #[derive(Clone, Debug, Default)]
 struct Dictionary {
@@ -307,13 +238,6 @@ impl Dictionary {
         self.indexes.insert(entry.to_owned(), index);
         index
     }
-}
-
-/// Sets entry `row`; entries between get `default`.
-fn put<T: Clone>(column: &mut Vec<T>, row: usize, default: T, value: T) {
-    column.truncate(row);
-    column.resize(row, default);
-    column.push(value);
 }
 
 /// Completes a column that was begun; one that was not stays empty.
@@ -344,7 +268,10 @@ mod tests {
         let mut records = Records::to("t").with_string_keys();
         records.push().key("k").value("v");
         let (columns, _) = records.finish();
-        assert_eq!((columns.key_schema, columns.value_schema), (vec![0], vec![NO_SCHEMA]));
+        assert_eq!(
+            (columns.key_schema, columns.value_schema),
+            (vec![0], vec![NO_SCHEMA])
+        );
 
         let mut records = Records::to("t");
         records.push().value("1");
@@ -358,7 +285,14 @@ mod tests {
     fn parts_that_some_rows_set_are_complete() {
         let mut records = Records::to("t");
         records.push().value("1");
-        records.push().topic("u").partition(3).timestamp(7).key("k").header("h", "x").header("i", "");
+        records
+            .push()
+            .topic("u")
+            .partition(3)
+            .timestamp(7)
+            .key("k")
+            .header("h", "x")
+            .header("i", "");
         records.push().value("3");
         let (columns, _) = records.finish();
         assert_eq!(columns.topics, ["t", "u"]);
@@ -368,6 +302,9 @@ mod tests {
         assert_eq!(columns.keys.lengths, [-1, 1, -1]);
         assert_eq!(columns.values.lengths, [1, -1, 1]);
         let headers = columns.headers.unwrap();
-        assert_eq!((headers.counts, headers.keys.data), (vec![0, 2, 0], b"hi".to_vec()));
+        assert_eq!(
+            (headers.counts, headers.keys.data),
+            (vec![0, 2, 0], b"hi".to_vec())
+        );
     }
 }
