@@ -31,6 +31,7 @@ pub use decoded::DecodedColumn;
 pub use encoded::{EncodedColumn, NO_SCHEMA};
 pub use error::{ConvertError, ConverterConfigError};
 pub use fields::FieldInfo;
+pub use forms::write_text;
 pub use registry::{converter, converter_classes};
 pub use schema::{Field, Logical, Schema, SchemaError, Type};
 pub use value::{SchemaAndValue, Struct, Value};
