@@ -23,14 +23,10 @@ use crate::{
 /// The session of one task. Nothing is opened before [`SqlSession::connect`]. Dropping it takes
 /// back what was not committed; its connections then refuse.
 pub fn session(settings: SessionSettings) -> Arc<dyn SqlSession> {
-    Arc::new(Session(Arc::new(Shared {
-        settings,
-        links: Mutex::default(),
-        doomed: AtomicBool::new(false),
-    })))
+    Arc::new(Session(Shared::new(settings)))
 }
 
-struct Session(Arc<Shared>);
+pub(crate) struct Session(pub(crate) Arc<Shared>);
 
 /// What the session and the calls of its connections share.
 pub(crate) struct Shared {
@@ -42,6 +38,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn new(settings: SessionSettings) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            links: Mutex::default(),
+            doomed: AtomicBool::new(false),
+        })
+    }
+
     /// From now on only a rollback helps: part of what the put wrote is lost or unknown.
     pub(crate) fn doom(&self) {
         self.doomed.store(true, Ordering::SeqCst);
@@ -72,7 +76,7 @@ impl Shared {
         Ok(link)
     }
 
-    fn links(&self) -> Vec<Arc<Link>> {
+    pub(crate) fn links(&self) -> Vec<Arc<Link>> {
         let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         links.values().cloned().collect()
     }

@@ -39,7 +39,7 @@ impl SqliteConnection {
             let (session, link) = (Arc::clone(&session), Arc::clone(&link));
             move || {
                 session.doom();
-                link.interrupt();
+                link.stop();
             }
         };
         blocking(on_cut, move |cut_off| {

@@ -2,14 +2,15 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::sleep,
     time::{Duration, Instant},
 };
 
-use rusqlite::{
-    Connection, ErrorCode, InterruptHandle, OpenFlags, config::DbConfig, limits::Limit,
-};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, limits::Limit};
 use tidegate_sandbox::SqlError;
 
 use super::{authorizer::HostStatement, error};
@@ -18,31 +19,42 @@ use super::{authorizer::HostStatement, error};
 const MAX_ROW_BYTES: i32 = 256 << 20;
 /// Triggers that call triggers.
 const MAX_TRIGGER_DEPTH: i32 = 50;
+/// SQLite's instructions between looks at whether to stop: well below a millisecond.
+const STOP_CHECK_STEPS: i32 = 10_000;
 
 /// A file and the way to stop what runs on it.
 pub(crate) struct Link {
     db: Mutex<Db>,
-    interrupt: InterruptHandle,
+    stop: Arc<AtomicBool>,
 }
 
 impl Link {
     /// Opens `file`, a canonical path, and makes it if there is none.
     pub(crate) fn open(file: &Path, busy_timeout: Duration) -> Result<Self, SqlError> {
         let db = Db::open(file, busy_timeout)?;
+        let stop = Arc::<AtomicBool>::default();
+        // Not sqlite3_interrupt: it forgets a call that is just about to run its statement.
+        let stopped = Arc::clone(&stop);
+        let handler = move || stopped.load(Ordering::SeqCst);
+        db.connection
+            .progress_handler(STOP_CHECK_STEPS, Some(handler));
         Ok(Self {
-            interrupt: db.connection.get_interrupt_handle(),
             db: Mutex::new(db),
+            stop,
         })
     }
 
     /// Waits for the call at work, which may be one that was cut off.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Db> {
-        self.db.lock().unwrap_or_else(PoisonError::into_inner)
+        let db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
+        // It was meant for the one before.
+        self.stop.store(false, Ordering::SeqCst);
+        db
     }
 
-    /// Stops the statement at work.
-    pub(crate) fn interrupt(&self) {
-        self.interrupt.interrupt();
+    /// Stops the call at work, for good: the next one begins after it.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
     }
 }
 
