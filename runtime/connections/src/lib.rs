@@ -1,1 +1,17 @@
-//! placeholder
+//! Databases that guests reach through the host.
+//!
+//! A task has one session ([`session`]): the connections that its configuration declares, and
+//! one transaction over what the current put wrote. The guest names tables, columns and rows;
+//! every statement is built here.
+#![forbid(unsafe_code)]
+
+mod cut_off;
+mod fields;
+mod grant;
+mod session;
+mod settings;
+mod sqlite;
+mod url;
+
+pub use session::session;
+pub use settings::SessionSettings;

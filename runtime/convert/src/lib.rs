@@ -32,6 +32,7 @@ pub use decoded::DecodedColumn;
 pub use encoded::{EncodedColumn, NO_SCHEMA};
 pub use error::{ConvertError, ConverterConfigError};
 pub use fields::FieldInfo;
+pub use forms::write_text;
 pub use header::{from_connect_header, to_connect_header};
 pub use registry::{converter, converter_classes};
 pub use schema::{Field, Logical, Schema, SchemaError, Type};

@@ -1,0 +1,7 @@
+//! Sessions over real files.
+
+mod harness;
+mod refusals;
+mod tables;
+mod transactions;
+mod values;
