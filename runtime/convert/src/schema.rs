@@ -285,6 +285,9 @@ pub enum SchemaError {
     /// A Decimal without a usable scale.
     #[error("Decimal schema needs a whole number in its parameter \"scale\"")]
     Scale,
+    /// Schemas within schemas within schemas.
+    #[error("schema is nested deeper than 100 levels")]
+    Depth,
     /// A default that is no value of the schema.
     #[error("default of a {kind} schema is not a value of it: {problem}")]
     Default {

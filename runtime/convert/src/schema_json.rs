@@ -12,6 +12,10 @@ use crate::{
     schema::{Field, Schema, SchemaError, Type},
 };
 
+/// Levels of schemas within schemas: what follows a schema, such as reading its values, recurses
+/// as deep. Connect has no limit but its stack.
+const MAX_SCHEMA_DEPTH: usize = 100;
+
 impl Schema {
     /// Reads `{"type":"string","optional":false}` and its like, as leniently as JsonConverter
     /// does: unknown members are ignored, and so are known ones of the wrong type where they are
@@ -21,7 +25,7 @@ impl Schema {
     /// If the text is no JSON or the JSON no schema.
     pub fn from_json(text: &str) -> Result<Self, ConvertError> {
         let node = Node::parse(text.as_bytes())?;
-        parse(&node, true)
+        parse(&node, true, 0)
     }
 
     /// The form that [`Schema::from_json`] reads; decimals among the defaults in base64.
@@ -43,7 +47,17 @@ impl Schema {
 
 /// A schema from its tree; `replace_nulls` is `replace.null.with.default`, for nulls within
 /// defaults.
-pub(crate) fn parse(node: &Node<'_>, replace_nulls: bool) -> Result<Schema, ConvertError> {
+///
+/// # Errors
+/// If the tree is no schema, or one that is `depth` levels and more too deep.
+pub(crate) fn parse(
+    node: &Node<'_>,
+    replace_nulls: bool,
+    depth: usize,
+) -> Result<Schema, ConvertError> {
+    if depth > MAX_SCHEMA_DEPTH {
+        return Err(SchemaError::Depth.into());
+    }
     let name = node
         .get("type")
         .and_then(Node::as_text)
@@ -59,7 +73,7 @@ pub(crate) fn parse(node: &Node<'_>, replace_nulls: bool) -> Result<Schema, Conv
             kind: kind.name(),
             part,
         })),
-        Some(child) => parse(child, replace_nulls).map(|child| Some(Arc::new(child))),
+        Some(child) => parse(child, replace_nulls, depth + 1).map(|child| Some(Arc::new(child))),
     };
     let mut schema = Schema::new(kind);
     match kind {
@@ -68,7 +82,7 @@ pub(crate) fn parse(node: &Node<'_>, replace_nulls: bool) -> Result<Schema, Conv
             schema.key_schema = child("keys")?;
             schema.value_schema = child("values")?;
         }
-        Type::Struct => schema.fields = fields(node, replace_nulls)?,
+        Type::Struct => schema.fields = fields(node, replace_nulls, depth)?,
         _ => {}
     }
     schema.optional = node.get("optional") == Some(&Node::Boolean(true));
@@ -108,7 +122,7 @@ pub(crate) fn parse(node: &Node<'_>, replace_nulls: bool) -> Result<Schema, Conv
     Ok(schema)
 }
 
-fn fields(node: &Node<'_>, replace_nulls: bool) -> Result<Vec<Field>, ConvertError> {
+fn fields(node: &Node<'_>, replace_nulls: bool, depth: usize) -> Result<Vec<Field>, ConvertError> {
     let Some(Node::Array(nodes)) = node.get("fields") else {
         return Err(SchemaError::NoPart {
             kind: "struct",
@@ -129,7 +143,7 @@ fn fields(node: &Node<'_>, replace_nulls: bool) -> Result<Vec<Field>, ConvertErr
             }
             .into());
         }
-        let schema = parse(node, replace_nulls).map_err(|error| error.in_field(name))?;
+        let schema = parse(node, replace_nulls, depth + 1).map_err(|error| error.in_field(name))?;
         fields.push(Field {
             name: name.to_owned(),
             schema: Arc::new(schema),

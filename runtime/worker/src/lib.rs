@@ -1,1 +1,26 @@
-//! placeholder
+//! The worker: runs the loops of tasks, keeps them in the states the herder wants, and answers
+//! what REST and the command line ask.
+#![forbid(unsafe_code)]
+
+mod backoff;
+mod error;
+mod grants;
+mod herder;
+mod inflight;
+mod metric_names;
+mod pipeline;
+mod plugins;
+mod settings;
+mod sink_batches;
+mod sink_loop;
+mod sink_positions;
+mod source_loop;
+mod task;
+mod validation;
+mod worker;
+
+pub use error::{TaskError, WorkerError};
+pub use plugins::Uploaded;
+pub use settings::{SettingsError, WorkerSettings};
+pub use validation::{KeyReport, ValidationReport};
+pub use worker::{ConnectorInfo, ConnectorStatus, TaskInfo, Worker};

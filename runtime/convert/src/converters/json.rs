@@ -54,7 +54,9 @@ impl JsonConverter {
             Some(text) => Node::parse(text.as_bytes())
                 .and_then(|node| match node {
                     Node::Null | Node::Missing => Ok(None),
-                    node => schema_json::parse(&node, replace).map(Arc::new).map(Some),
+                    node => schema_json::parse(&node, replace, 0)
+                        .map(Arc::new)
+                        .map(Some),
                 })
                 .map_err(|source| ConverterConfigError::SchemaContent {
                     key: settings.key("schema.content"),

@@ -41,7 +41,7 @@ impl SchemaCache {
         }
         let schema = match Node::parse_span(text)? {
             Node::Null => None,
-            node => Some(Arc::new(schema_json::parse(&node, self.replace_nulls)?)),
+            node => Some(Arc::new(schema_json::parse(&node, self.replace_nulls, 0)?)),
         };
         let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
         if schemas.len() >= self.max_schemas {

@@ -1,0 +1,124 @@
+//! How a task's loop ends badly, and what a request to the worker can end in.
+
+use tidegate_cluster::StoreError;
+use tidegate_kafka::KafkaError;
+use tidegate_model::connector_config::KeyProblem;
+use tidegate_sandbox::{CallError, LoadError};
+
+/// Why a task's loop ended without being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// The task is FAILED with this trace until somebody restarts it.
+    #[error("{0}")]
+    Failed(String),
+    /// Starting again from the last committed position can help; the worker does so by itself.
+    #[error("{0}")]
+    Recoverable(String),
+}
+
+impl From<CallError> for TaskError {
+    fn from(error: CallError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<KafkaError> for TaskError {
+    fn from(error: KafkaError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<StoreError> for TaskError {
+    fn from(error: StoreError) -> Self {
+        Self::Recoverable(error.to_string())
+    }
+}
+
+/// Why a request to the worker is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// There is no such connector.
+    #[error("Connector {0} not found")]
+    NoConnector(String),
+    /// There is no such task.
+    #[error("Task {0} not found")]
+    NoTask(String),
+    /// There is no status yet.
+    #[error("No status found for {0}")]
+    NoStatus(String),
+    /// There is no such plugin.
+    #[error("no plugin {0:?} is uploaded; GET /plugins lists those that are")]
+    NoPlugin(String),
+    /// The name is taken.
+    #[error("Connector {0} already exists")]
+    ConnectorExists(String),
+    /// The request itself is wrong.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The configuration is wrong.
+    #[error("{}", invalid(.0))]
+    Invalid(Vec<KeyProblem>),
+    /// No plugin answers to the class.
+    #[error(
+        "Failed to find any plugin that answers to connector.class {class:?}; uploaded are: {known}. \
+         Upload it with curl --data-binary @plugin.wasm URL/plugins, or tidegate plugin push"
+    )]
+    UnknownClass {
+        /// What was asked for.
+        class: String,
+        /// What there is.
+        known: String,
+    },
+    /// The bytes are no plugin.
+    #[error("{0}")]
+    BadPlugin(#[from] LoadError),
+    /// More bytes than allowed.
+    #[error(
+        "the component is larger than {limit_bytes} bytes (tidegate.plugin.max.bytes): build it in \
+         release mode and strip it, or raise the limit"
+    )]
+    PluginTooLarge {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// Same name and version, other bytes.
+    #[error(
+        "plugin {name} {version} is already uploaded with other bytes (sha-256 {digest}): give the \
+         new one another version"
+    )]
+    PluginConflict {
+        /// The plugin.
+        name: String,
+        /// Its version.
+        version: String,
+        /// What is there.
+        digest: String,
+    },
+    /// Connectors use it.
+    #[error("plugin {name} is used by {connectors}: delete those connectors, or give them another class, first")]
+    PluginUsed {
+        /// The plugin.
+        name: String,
+        /// Who uses it.
+        connectors: String,
+    },
+    /// State could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The worker is on its way out.
+    #[error("the worker is shutting down")]
+    Stopping,
+    /// Something else went wrong.
+    #[error("{0}")]
+    Internal(String),
+}
+
+fn invalid(problems: &[KeyProblem]) -> String {
+    let list: String = problems.iter().map(|p| format!("\n{}", p.message)).collect();
+    format!(
+        "Connector configuration is invalid and contains the following {} error(s):{list}\n\
+         You can also find the above list of errors at the endpoint \
+         `/connector-plugins/{{connectorType}}/config/validate`",
+        problems.len()
+    )
+}
