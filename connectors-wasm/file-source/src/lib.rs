@@ -4,10 +4,14 @@
 //! several files or a glob beside.
 
 mod config;
+mod glob;
 mod identity;
 mod lines;
-mod task;
+mod plan;
 mod tail;
+mod task;
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
 pub use task::FileSource;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 use tidegate_sdk::{Limits, Records};
 
 /// How much one read asks for. Big: every read is a call to the host.
@@ -32,7 +32,11 @@ impl Lines {
         // Growing by a block, not by doubling: only a long line gets here with a full block.
         self.block.resize(self.end + BLOCK, 0);
         let mut filled = 0;
-        while let Some(space) = self.block.get_mut(self.end..).filter(|space| !space.is_empty()) {
+        while let Some(space) = self
+            .block
+            .get_mut(self.end..)
+            .filter(|space| !space.is_empty())
+        {
             match from.read(space) {
                 Ok(0) => break,
                 Ok(read) => {
@@ -48,28 +52,35 @@ impl Lines {
 
     /// Moves whole lines to `records`, up to its limits, and answers how many bytes of the file
     /// they were.
-    pub fn take(&mut self, records: &mut Records, limits: Limits) -> usize {
+    pub fn take(&mut self, records: &mut Records, limits: Limits) -> u64 {
         let block = self.block.get(self.start..self.end).unwrap_or_default();
-        let (mut rest, mut bytes) = (block, records.bytes());
-        while records.len() < limits.max_records {
-            let unseen = rest.get(self.scanned..).unwrap_or_default();
-            let Some(found) = memchr(b'\n', unseen) else {
-                self.scanned = rest.len();
-                break;
-            };
-            let (line, after) = rest.split_at(self.scanned + found);
+        let unseen = block.get(self.scanned..).unwrap_or_default();
+        let (mut taken, mut bytes, mut full) = (0, records.bytes(), false);
+        for end in memchr_iter(b'\n', unseen) {
+            let end = self.scanned + end;
+            let line = block.get(taken..end).unwrap_or_default();
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if bytes + line.len() > limits.max_bytes && !records.is_empty() {
+            let too_much = bytes + line.len() > limits.max_bytes && !records.is_empty();
+            full = too_much || records.len() >= limits.max_records;
+            if full {
                 break;
             }
             push(records, line);
             bytes += line.len();
-            rest = after.get(1..).unwrap_or_default();
-            self.scanned = 0;
+            taken = end + 1;
         }
-        let taken = block.len() - rest.len();
+        self.scanned = if full { 0 } else { block.len() - taken };
         self.start += taken;
-        taken
+        taken as u64
+    }
+
+    /// Whether a whole line waits: one that did not fit.
+    pub fn has_line(&self) -> bool {
+        memchr(
+            b'\n',
+            self.waiting().get(self.scanned..).unwrap_or_default(),
+        )
+        .is_some()
     }
 
     /// Gives the memory back, except for what is waiting.
@@ -79,11 +90,6 @@ impl Lines {
             self.end = self.block.len();
             self.start = 0;
         }
-    }
-
-    /// Forgets everything.
-    pub fn clear(&mut self) {
-        *self = Self::default();
     }
 }
 

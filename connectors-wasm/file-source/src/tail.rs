@@ -1,17 +1,22 @@
 //! One file that is read and followed.
 //!
-//! At its end the open file is compared with what its path names now. The same file but shorter:
-//! it was truncated and is read from the start. Another file: it was rotated; the old one stays
-//! open for one more round, because its writer may not have noticed, and then the new one is
-//! read from its start.
+//! At its end the open file is compared with what its path names now. The same file, shorter: it
+//! was truncated and is read from the start. Another file: it was rotated; the old one stays open
+//! for a moment, because its writer may not have noticed, and then the new one is read from its
+//! start. What is not seen: a file that was truncated and written past the old position
+//! between two looks, and a rotation while nothing ran (an offset is a position, not a file).
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{ErrorKind, Seek, SeekFrom};
+use std::time::Instant;
 
 use tidegate_sdk::prelude::*;
 
-use crate::identity::{self, Identity};
+use crate::identity::Seen;
 use crate::lines::{self, Lines};
+
+/// How long a rotated file is still read before the new one.
+const GRACE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 1000 });
 
 /// One file and how far it was read.
 #[derive(Debug)]
@@ -25,8 +30,6 @@ pub struct Tail {
     open: Option<Open>,
     lines: Lines,
     max_line: usize,
-    /// The path named another file the last time we looked.
-    leaving: bool,
     /// That the path names nothing was said.
     missed: bool,
 }
@@ -34,12 +37,18 @@ pub struct Tail {
 #[derive(Debug)]
 struct Open {
     file: File,
-    identity: Option<Identity>,
+    seen: Seen,
+    /// The last read brought nothing.
+    at_end: bool,
+    /// Since when the path names another file.
+    left: Option<Instant>,
 }
 
 /// What looking for more bytes brought.
+#[derive(PartialEq, Eq)]
 enum Found {
-    Bytes,
+    /// Something: try to take lines again.
+    News,
     Nothing,
 }
 
@@ -54,7 +63,6 @@ impl Tail {
             open: None,
             lines: Lines::default(),
             max_line,
-            leaving: false,
             missed: false,
         }
     }
@@ -62,83 +70,86 @@ impl Tail {
     /// Adds new lines to `records`, and the position behind them.
     pub fn read(&mut self, records: &mut Records, limits: Limits) -> Result<()> {
         loop {
-            self.position += self.lines.take(records, limits) as u64;
+            self.position += self.lines.take(records, limits);
             let full = records.len() >= limits.max_records || records.bytes() >= limits.max_bytes;
-            if full || self.ends_line() || matches!(self.look(records)?, Found::Nothing) {
+            if full || self.lines.has_line() || self.look(records)? == Found::Nothing {
                 break;
             }
         }
-        if self.reported != Some(self.position) && (self.position > 0 || self.reported.is_some()) {
-            records.checkpoint(&self.partition, &Offset::new().with("position", self.position));
+        if self.position != self.reported.unwrap_or(0) {
+            records.checkpoint(
+                &self.partition,
+                &Offset::new().with("position", self.position),
+            );
             self.reported = Some(self.position);
         }
         Ok(())
     }
 
-    /// Whether a whole line waits that did not fit into the batch.
-    fn ends_line(&self) -> bool {
-        memchr::memchr(b'\n', self.lines.waiting()).is_some()
-    }
-
+    /// Reads on, after all lines were taken.
     fn look(&mut self, records: &mut Records) -> Result<Found> {
         if self.lines.waiting().len() > self.max_line {
             return Err(Failure::fatal(format!(
-                "the line at position {} of {} is longer than line.max.bytes ({}), raise it or exclude the file",
+                "the line at position {} of {} is longer than line.max.bytes ({}), raise that or leave the file out",
                 self.position, self.path, self.max_line
             )));
         }
-        if self.open.is_none() && !self.open()? {
+        if !self.is_open()? {
             return Ok(Found::Nothing);
         }
-        let Some(open) = &mut self.open else { return Ok(Found::Nothing) };
-        let read = self.lines.fill(&mut open.file).or_fail(format!("read {}", self.path))?;
+        let end = self.end();
+        let Some(open) = &mut self.open else {
+            return Ok(Found::Nothing);
+        };
+        // The cheap look of an idle file: nothing is read, nothing is allocated.
+        let idle = |now: Seen| now.same_file(&open.seen) && now.length == end;
+        if open.at_end && Seen::at(&self.path).is_ok_and(idle) {
+            open.left = None;
+            return Ok(Found::Nothing);
+        }
+        if open.at_end {
+            // A WASI stream that met the end stays there; a seek makes a new one.
+            open.file
+                .seek(SeekFrom::Start(end))
+                .or_fail(format!("seek in {}", self.path))?;
+        }
+        let read = self
+            .lines
+            .fill(&mut open.file)
+            .or_fail(format!("read {}", self.path))?;
+        open.at_end = read == 0;
         if read > 0 {
-            return Ok(Found::Bytes);
+            return Ok(Found::News);
         }
         self.lines.rest();
         self.compare(records)
     }
 
-    /// Opens the path at the position; false: it names nothing yet.
-    fn open(&mut self) -> Result<bool> {
-        let mut file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.miss("does not exist");
-                return Ok(false);
-            }
-            Err(error) => {
-                return Err(Failure::from(error)
-                    .context(format!("open {} (check its permissions and that the connector was granted its directory)", self.path)));
-            }
-        };
-        let metadata = file.metadata().or_fail(format!("look at {}", self.path))?;
-        if self.position > metadata.len() {
-            log::warn!("{} is shorter than position {}, reading it from the start", self.path, self.position);
-            self.position = 0;
-        }
-        file.seek(SeekFrom::Start(self.position)).or_fail(format!("seek in {}", self.path))?;
-        self.open = Some(Open { file, identity: identity::of(&metadata) });
-        self.missed = false;
-        self.leaving = false;
-        Ok(true)
-    }
-
     /// At the end of the open file: is it still the file that the path names?
     fn compare(&mut self, records: &mut Records) -> Result<Found> {
-        let named = match fs::metadata(&self.path) {
-            Ok(named) => named,
+        let now = match Seen::at(&self.path) {
+            Ok(now) => now,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.miss("is gone");
                 return Ok(Found::Nothing);
             }
-            Err(error) => return Err(Failure::from(error).context(format!("look at {}", self.path))),
+            Err(error) => {
+                return Err(Failure::from(error).context(format!("look at {}", self.path)));
+            }
         };
         self.missed = false;
-        let known = self.open.as_ref().and_then(|open| open.identity);
-        if identity::of(&named) != known {
-            if !self.leaving {
-                self.leaving = true;
+        let end = self.end();
+        let Some(open) = &mut self.open else {
+            return Ok(Found::Nothing);
+        };
+        if now.same_file(&open.seen) {
+            open.left = None;
+            if now.length >= end {
+                return Ok(Found::Nothing);
+            }
+            log::warn!("{} was truncated, reading it from the start", self.path);
+        } else {
+            if open.left.get_or_insert_with(Instant::now).elapsed() < GRACE {
                 return Ok(Found::Nothing);
             }
             log::info!("{} was rotated, reading the new file", self.path);
@@ -146,23 +157,54 @@ impl Tail {
             if !self.lines.waiting().is_empty() {
                 lines::push(records, self.lines.waiting());
             }
-            self.restart();
-            return Ok(Found::Bytes);
         }
-        self.leaving = false;
-        if named.len() < self.position + self.lines.waiting().len() as u64 {
-            log::warn!("{} was truncated, reading it from the start", self.path);
-            self.restart();
-            return Ok(Found::Bytes);
-        }
-        Ok(Found::Nothing)
-    }
-
-    fn restart(&mut self) {
         self.open = None;
         self.position = 0;
-        self.leaving = false;
-        self.lines.clear();
+        self.lines = Lines::default();
+        Ok(Found::News)
+    }
+
+    /// Opens the path at the position unless it is open; false: it names nothing yet.
+    fn is_open(&mut self) -> Result<bool> {
+        if self.open.is_some() {
+            return Ok(true);
+        }
+        let mut file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // To a guest both look the same.
+                self.miss("does not exist or its directory is not granted");
+                return Ok(false);
+            }
+            Err(error) => {
+                let doing = format!("open {} (check who may read it)", self.path);
+                return Err(Failure::from(error).context(doing));
+            }
+        };
+        let seen = Seen::of(&file).or_fail(format!("look at {}", self.path))?;
+        if self.position > seen.length {
+            log::warn!(
+                "{} is shorter than position {}, reading it from the start",
+                self.path,
+                self.position
+            );
+            self.position = 0;
+        }
+        file.seek(SeekFrom::Start(self.position))
+            .or_fail(format!("seek in {}", self.path))?;
+        self.open = Some(Open {
+            file,
+            seen,
+            at_end: false,
+            left: None,
+        });
+        self.missed = false;
+        Ok(true)
+    }
+
+    /// How far the open file was read.
+    fn end(&self) -> u64 {
+        self.position + self.lines.waiting().len() as u64
     }
 
     fn miss(&mut self, how: &str) {

@@ -3,11 +3,14 @@
 use tidegate_sdk::prelude::*;
 
 use crate::config::Config;
+use crate::plan;
 use crate::tail::Tail;
 
 /// Rest between two looks at files without news: at first, and at most.
 const SHORT_REST: Duration = Duration::from_millis(20);
 const LONG_REST: Duration = Duration::from_secs(1);
+/// How often files that match a pattern are looked for.
+const REPLAN: Duration = Duration::from_secs(30);
 /// Room for lines of this size is made beforehand.
 const USUAL_LINE: usize = 128;
 
@@ -33,6 +36,38 @@ impl Connector for FileSource {
             .alias("org.apache.kafka.connect.file.FileStreamSourceConnector")
             .reads_files("file")
             .exactly_once()
+            .replan_every(REPLAN)
+    }
+
+    fn validate(config: &Config) -> Vec<Issue> {
+        if config.file.is_empty() {
+            return vec![Issue::new("file", "file names no file, set it to a path")];
+        }
+        Vec::new()
+    }
+
+    fn plan(request: &PlanRequest<'_, Config>) -> Result<Vec<RawConfig>> {
+        plan::tasks(request)
+    }
+
+    fn alter_offsets(_: &Config, offsets: &[(Partition, Option<Offset>)]) -> Result<bool> {
+        for (partition, offset) in offsets {
+            if partition.str("filename").is_none() {
+                let message = format!(
+                    "partition {partition} has no filename, give it one: {{\"filename\":\"...\"}}"
+                );
+                return Err(Failure::fatal(message));
+            }
+            if let Some(offset) = offset
+                && offset.u64("position").is_none()
+            {
+                let message = format!(
+                    "offset {offset} has no position of 0 or more, give it one: {{\"position\":0}}"
+                );
+                return Err(Failure::fatal(message));
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -41,7 +76,9 @@ impl SourceTask for FileSource {
         let mut tails = Vec::new();
         for path in config.files()? {
             let partition = Partition::new().with("filename", path.as_str());
-            let position = positions.offset(&partition).and_then(|offset| offset.u64("position"));
+            let position = positions
+                .offset(&partition)
+                .and_then(|offset| offset.u64("position"));
             tails.push(Tail::new(path, position, config.line_max_bytes));
         }
         Ok(Self {
@@ -55,7 +92,10 @@ impl SourceTask for FileSource {
 
     fn poll(&mut self, limits: Limits) -> Result<Poll> {
         let max_records = limits.max_records.min(self.batch_size);
-        let limits = Limits { max_records, ..limits };
+        let limits = Limits {
+            max_records,
+            ..limits
+        };
         let expected = limits.max_bytes.min(max_records.saturating_mul(USUAL_LINE));
         let mut records = Records::with_capacity(&self.topic, max_records, expected).of_strings();
         let first = self.first.min(self.tails.len());

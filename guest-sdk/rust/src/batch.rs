@@ -49,7 +49,11 @@ pub struct Read {
 impl Read {
     /// Values only.
     pub fn values(encoding: Encoding) -> Self {
-        Self { parts: wire::Part::VALUES, key: Encoding::Raw, value: encoding }
+        Self {
+            parts: wire::Part::VALUES,
+            key: Encoding::Raw,
+            value: encoding,
+        }
     }
 
     /// Everything except schemas.
@@ -119,7 +123,11 @@ impl Batch {
     /// The fields of the values, from their schema or from what is in them. Fails where values
     /// have no structure.
     pub fn fields(&self) -> Result<Vec<Field>> {
-        let field = |f: wire::Field| Field { name: f.name, kind: f.kind, optional: f.optional };
+        let field = |f: wire::Field| Field {
+            name: f.name,
+            kind: f.kind,
+            optional: f.optional,
+        };
         Ok(self.0.fields()?.into_iter().map(field).collect())
     }
 

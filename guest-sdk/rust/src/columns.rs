@@ -14,7 +14,10 @@ pub(crate) struct ColumnBuilder {
 
 impl ColumnBuilder {
     pub(crate) fn with_capacity(rows: usize, bytes: usize) -> Self {
-        Self { lengths: Vec::with_capacity(rows), data: Vec::with_capacity(bytes) }
+        Self {
+            lengths: Vec::with_capacity(rows),
+            data: Vec::with_capacity(bytes),
+        }
     }
 
     /// Sets the value of row `row`, the last one or a new one; rows between are null.
@@ -25,12 +28,17 @@ impl ColumnBuilder {
         }
         self.lengths.resize(row, NULL);
         // A row longer than 2 GiB cannot exist in a 32-bit guest next to its batch.
-        self.lengths.push(i32::try_from(bytes.len()).unwrap_or(NULL));
+        self.lengths
+            .push(i32::try_from(bytes.len()).unwrap_or(NULL));
         self.data.extend_from_slice(bytes);
     }
 
     fn unset(&mut self, row: usize) {
-        let dropped: usize = self.lengths.drain(row..).map(|n| usize::try_from(n).unwrap_or(0)).sum();
+        let dropped: usize = self
+            .lengths
+            .drain(row..)
+            .map(|n| usize::try_from(n).unwrap_or(0))
+            .sum();
         self.data.truncate(self.data.len().saturating_sub(dropped));
     }
 
@@ -43,7 +51,10 @@ impl ColumnBuilder {
         if !self.lengths.is_empty() {
             self.lengths.resize(rows, NULL);
         }
-        ByteColumn { lengths: self.lengths, data: self.data }
+        ByteColumn {
+            lengths: self.lengths,
+            data: self.data,
+        }
     }
 }
 
@@ -56,7 +67,10 @@ pub(crate) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     pub(crate) fn new(column: &'a ByteColumn) -> Self {
-        Self { lengths: column.lengths.iter(), data: &column.data }
+        Self {
+            lengths: column.lengths.iter(),
+            data: &column.data,
+        }
     }
 
     #[inline]
@@ -83,7 +97,10 @@ mod tests {
         assert_eq!(column.data, b"de");
         let mut cursor = Cursor::new(&column);
         let rows: Vec<_> = (0..6).map(|_| cursor.step()).collect();
-        assert_eq!(rows, [None, None, Some(&b"de"[..]), Some(&b""[..]), None, None]);
+        assert_eq!(
+            rows,
+            [None, None, Some(&b"de"[..]), Some(&b""[..]), None, None]
+        );
     }
 
     #[test]

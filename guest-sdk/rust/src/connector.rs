@@ -26,8 +26,9 @@ pub trait Connector: Sized + 'static {
         Ok(vec![request.task()])
     }
 
-    /// The user rewrites offsets (none: reset). An error refuses it; `true` says that something
-    /// outside the runtime was changed too.
+    /// The user rewrites offsets (none: reset). An error refuses it. `false`, the default:
+    /// the runtime's offsets are rewritten, and the user is told that the connector may keep
+    /// others; `true`: it does not, or they were rewritten too.
     fn alter_offsets(
         config: &Self::Config,
         offsets: &[(Partition, Option<Offset>)],
@@ -71,7 +72,11 @@ pub struct Issue {
 impl Issue {
     /// An issue without recommended values.
     pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { key: key.into(), message: message.into(), recommended: Vec::new() }
+        Self {
+            key: key.into(),
+            message: message.into(),
+            recommended: Vec::new(),
+        }
     }
 }
 

@@ -30,17 +30,26 @@ enum Retry {
 impl Failure {
     /// The task ends in FAILED and shows `reason`.
     pub fn fatal(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), retry: Retry::Never }
+        Self {
+            reason: reason.into(),
+            retry: Retry::Never,
+        }
     }
 
     /// The host repeats the call with the same input, after a pause it chooses.
     pub fn retriable(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), retry: Retry::HostBackoff }
+        Self {
+            reason: reason.into(),
+            retry: Retry::HostBackoff,
+        }
     }
 
     /// The host repeats the call with the same input after `pause`.
     pub fn retry_after(pause: Duration, reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), retry: Retry::After(pause) }
+        Self {
+            reason: reason.into(),
+            retry: Retry::After(pause),
+        }
     }
 
     /// Puts what was being done before the reason: `open /var/log/app: permission denied`.
@@ -150,7 +159,10 @@ mod tests {
         }
         let failure = parse().unwrap_err().context("read the port");
         assert!(!failure.is_retriable());
-        assert_eq!(failure.to_string(), "read the port: invalid digit found in string");
+        assert_eq!(
+            failure.to_string(),
+            "read the port: invalid digit found in string"
+        );
     }
 
     #[test]
@@ -164,6 +176,9 @@ mod tests {
     #[test]
     fn a_pause_survives_the_contract_and_back() {
         let failure = Failure::retry_after(Duration::from_secs(2), "full");
-        assert_eq!(Failure::from(types::Failure::from(failure.clone())), failure);
+        assert_eq!(
+            Failure::from(types::Failure::from(failure.clone())),
+            failure
+        );
     }
 }

@@ -39,9 +39,19 @@ impl<'kvs> VisitSource<'kvs> for Fields {
 pub(crate) fn refresh() {
     // Fails from the second time on, which is as good.
     let _ = log::set_logger(&LOG);
-    let levels = [LevelFilter::Trace, LevelFilter::Debug, LevelFilter::Info, LevelFilter::Warn];
+    let levels = [
+        LevelFilter::Trace,
+        LevelFilter::Debug,
+        LevelFilter::Info,
+        LevelFilter::Warn,
+    ];
     let enabled = |filter: &LevelFilter| filter.to_level().is_some_and(|l| host::enabled(name(l)));
-    log::set_max_level(levels.into_iter().find(enabled).unwrap_or(LevelFilter::Error));
+    log::set_max_level(
+        levels
+            .into_iter()
+            .find(enabled)
+            .unwrap_or(LevelFilter::Error),
+    );
 }
 
 fn name(level: Level) -> &'static str {

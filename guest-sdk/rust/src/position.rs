@@ -95,7 +95,9 @@ pub struct Positions(Vec<(Partition, Offset)>);
 impl Positions {
     /// How far `partition` was read; none: never.
     pub fn offset(&self, partition: &Partition) -> Option<&Offset> {
-        self.iter().find(|(known, _)| *known == partition).map(|(_, offset)| offset)
+        self.iter()
+            .find(|(known, _)| *known == partition)
+            .map(|(_, offset)| offset)
     }
 
     /// All of them, in no particular order.
@@ -144,7 +146,10 @@ mod tests {
     fn a_position_is_found_by_its_partition() {
         let positions = Positions::from_wire(&[
             (r#"{"f":"a"}"#.into(), r#"{"p":1}"#.into()),
-            (r#"{"f":"b"}"#.into(), r#"{"p":18446744073709551615}"#.into()),
+            (
+                r#"{"f":"b"}"#.into(),
+                r#"{"p":18446744073709551615}"#.into(),
+            ),
         ])
         .unwrap();
         let offset = positions.offset(&Partition::new().with("f", "b")).unwrap();

@@ -186,7 +186,11 @@ impl Records {
             self.key_schema.resize(rows, self.default_key_schema);
         }
         // Without an entry a row, the contract gives every value schemas[0].
-        let implied = if self.schemas.entries.is_empty() { NO_SCHEMA } else { 0 };
+        let implied = if self.schemas.entries.is_empty() {
+            NO_SCHEMA
+        } else {
+            0
+        };
         if self.default_value_schema != implied || !self.value_schema.is_empty() {
             self.value_schema.resize(rows, self.default_value_schema);
         }
@@ -285,8 +289,16 @@ impl RecordBuilder<'_> {
         records.header_values.set(records.headers, value.as_ref());
         records.headers += 1;
         let before = records.header_counts.get(self.row).copied().unwrap_or(0);
-        put(&mut records.header_counts, self.row, 0, before.saturating_add(1));
-        Self { records, row: self.row }
+        put(
+            &mut records.header_counts,
+            self.row,
+            0,
+            before.saturating_add(1),
+        );
+        Self {
+            records,
+            row: self.row,
+        }
     }
 }
 
@@ -344,7 +356,10 @@ mod tests {
         let mut records = Records::to("t").with_string_keys();
         records.push().key("k").value("v");
         let (columns, _) = records.finish();
-        assert_eq!((columns.key_schema, columns.value_schema), (vec![0], vec![NO_SCHEMA]));
+        assert_eq!(
+            (columns.key_schema, columns.value_schema),
+            (vec![0], vec![NO_SCHEMA])
+        );
 
         let mut records = Records::to("t");
         records.push().value("1");
@@ -358,7 +373,14 @@ mod tests {
     fn parts_that_some_rows_set_are_complete() {
         let mut records = Records::to("t");
         records.push().value("1");
-        records.push().topic("u").partition(3).timestamp(7).key("k").header("h", "x").header("i", "");
+        records
+            .push()
+            .topic("u")
+            .partition(3)
+            .timestamp(7)
+            .key("k")
+            .header("h", "x")
+            .header("i", "");
         records.push().value("3");
         let (columns, _) = records.finish();
         assert_eq!(columns.topics, ["t", "u"]);
@@ -368,6 +390,9 @@ mod tests {
         assert_eq!(columns.keys.lengths, [-1, 1, -1]);
         assert_eq!(columns.values.lengths, [1, -1, 1]);
         let headers = columns.headers.unwrap();
-        assert_eq!((headers.counts, headers.keys.data), (vec![0, 2, 0], b"hi".to_vec()));
+        assert_eq!(
+            (headers.counts, headers.keys.data),
+            (vec![0, 2, 0], b"hi".to_vec())
+        );
     }
 }

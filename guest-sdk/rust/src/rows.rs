@@ -49,7 +49,9 @@ impl Row<'_> {
     /// The value as text; an error names the row.
     pub fn value_str(&self) -> Result<Option<&str>> {
         let text = self.value.map(std::str::from_utf8).transpose();
-        text.map_err(|error| Failure::from(error).context(format!("read row {} as text", self.index)))
+        text.map_err(|error| {
+            Failure::from(error).context(format!("read row {} as text", self.index))
+        })
     }
 }
 
@@ -75,9 +77,16 @@ impl<'a> Iterator for Headers<'a> {
 
     fn next(&mut self) -> Option<Header<'a>> {
         self.left = self.left.checked_sub(1)?;
-        let key = self.keys.as_mut().and_then(Cursor::step).unwrap_or_default();
+        let key = self
+            .keys
+            .as_mut()
+            .and_then(Cursor::step)
+            .unwrap_or_default();
         let value = self.values.as_mut().and_then(Cursor::step);
-        Some(Header { key: std::str::from_utf8(key).unwrap_or_default(), value })
+        Some(Header {
+            key: std::str::from_utf8(key).unwrap_or_default(),
+            value,
+        })
     }
 }
 
@@ -124,13 +133,23 @@ impl Rows {
     }
 
     fn schema(&self, indexes: &[u16], row: usize, everyone: bool) -> Option<&str> {
-        let index = if indexes.is_empty() && everyone { Some(&0) } else { indexes.get(row) };
-        self.columns.schemas.get(usize::from(*index?)).map(String::as_str)
+        let index = if indexes.is_empty() && everyone {
+            Some(&0)
+        } else {
+            indexes.get(row)
+        };
+        self.columns
+            .schemas
+            .get(usize::from(*index?))
+            .map(String::as_str)
     }
 
     fn topic(&self, row: usize) -> &str {
         let index = self.columns.topic.get(row).copied().unwrap_or(0);
-        self.columns.topics.get(usize::from(index)).map_or(&self.topic, |topic| topic)
+        self.columns
+            .topics
+            .get(usize::from(index))
+            .map_or(&self.topic, |topic| topic)
     }
 }
 
@@ -169,7 +188,11 @@ impl<'a> Iterator for Iter<'a> {
             topic: self.rows.topic(row),
             partition: columns.partitions.get(row).copied(),
             offset: columns.offsets.get(row).copied(),
-            timestamp: columns.timestamps.get(row).copied().filter(|millis| *millis >= 0),
+            timestamp: columns
+                .timestamps
+                .get(row)
+                .copied()
+                .filter(|millis| *millis >= 0),
             key: self.keys.step(),
             value: self.values.step(),
             headers: self.take_headers(row),
@@ -182,8 +205,16 @@ impl<'a> Iterator for Iter<'a> {
 impl<'a> Iter<'a> {
     /// The headers of row `row`; the shared cursors move past them.
     fn take_headers(&mut self, row: usize) -> Headers<'a> {
-        let counts = self.rows.columns.headers.as_ref().map(|headers| &headers.counts);
-        self.headers.left = counts.and_then(|counts| counts.get(row)).copied().unwrap_or(0);
+        let counts = self
+            .rows
+            .columns
+            .headers
+            .as_ref()
+            .map(|headers| &headers.counts);
+        self.headers.left = counts
+            .and_then(|counts| counts.get(row))
+            .copied()
+            .unwrap_or(0);
         let mine = self.headers.clone();
         if mine.left > 0 {
             self.headers.by_ref().for_each(drop);

@@ -51,7 +51,10 @@ pub struct Flushed {
 impl Flushed {
     /// Everything that was accepted is durable.
     pub fn all(accepted: &[NextOffset]) -> Self {
-        Self { durable: accepted.to_vec(), errants: Vec::new() }
+        Self {
+            durable: accepted.to_vec(),
+            errants: Vec::new(),
+        }
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use crate::TaskContext;
 use crate::connector::Connector;
 use crate::failure::Result;
 use crate::position::Positions;
 use crate::records::Records;
-use crate::TaskContext;
 
 /// How long an empty answer of `poll` means to rest when the connector does not say.
 const DEFAULT_REST: Duration = Duration::from_millis(200);
@@ -43,7 +43,7 @@ pub struct Limits {
 #[derive(Clone, Debug)]
 pub enum Poll {
     /// Records, positions, or both.
-    Records(Records),
+    Records(Box<Records>),
     /// Nothing now; ask again after this time.
     Idle(Duration),
     /// Nothing now; ask when a host source that this task opened has data, or after this time.
@@ -58,7 +58,7 @@ impl From<Records> for Poll {
         if records.is_empty() && !records.has_checkpoints() {
             Self::Idle(DEFAULT_REST)
         } else {
-            Self::Records(records)
+            Self::Records(Box::new(records))
         }
     }
 }

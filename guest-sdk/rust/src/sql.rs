@@ -74,7 +74,12 @@ impl Connection {
     }
 
     /// Writes these rows of a batch and answers those that the database refused.
-    pub fn write_rows(&self, batch: &Batch, rows: &[u32], how: &Write) -> Result<Vec<Errant>, SqlError> {
+    pub fn write_rows(
+        &self,
+        batch: &Batch,
+        rows: &[u32],
+        how: &Write,
+    ) -> Result<Vec<Errant>, SqlError> {
         Ok(self.0.write(&batch.0, Some(rows), &how.to_wire())?)
     }
 }

@@ -20,7 +20,10 @@ pub struct Attributes {
 
 impl Attributes {
     pub fn read(field: &Field) -> Result<Self> {
-        let mut found = Self { documentation: documentation(&field.attrs), ..Self::default() };
+        let mut found = Self {
+            documentation: documentation(&field.attrs),
+            ..Self::default()
+        };
         for attribute in field.attrs.iter().filter(|a| a.path().is_ident("config")) {
             attribute.parse_nested_meta(|meta| found.take(&meta))?;
         }
@@ -59,7 +62,10 @@ fn documentation(attributes: &[Attribute]) -> String {
     let mut lines = Vec::new();
     for attribute in attributes.iter().filter(|a| a.path().is_ident("doc")) {
         if let Meta::NameValue(pair) = &attribute.meta
-            && let Expr::Lit(ExprLit { lit: Lit::Str(line), .. }) = &pair.value
+            && let Expr::Lit(ExprLit {
+                lit: Lit::Str(line),
+                ..
+            }) = &pair.value
         {
             lines.push(line.value().trim().to_owned());
         }
@@ -74,17 +80,38 @@ fn text(meta: &ParseNestedMeta<'_>) -> Result<String> {
 
 fn literal(value: &Expr) -> Result<String> {
     match value {
-        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => Ok(format!("-{}", literal(expr)?)),
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text.value()),
-        Expr::Lit(ExprLit { lit: Lit::Bool(flag), .. }) => Ok(flag.value.to_string()),
-        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => Ok(number.base10_digits().to_owned()),
-        Expr::Lit(ExprLit { lit: Lit::Float(number), .. }) => Ok(number.base10_digits().to_owned()),
-        other => Err(Error::new_spanned(other, "expected a string, a number or a boolean")),
+        Expr::Unary(ExprUnary {
+            op: UnOp::Neg(_),
+            expr,
+            ..
+        }) => Ok(format!("-{}", literal(expr)?)),
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(text),
+            ..
+        }) => Ok(text.value()),
+        Expr::Lit(ExprLit {
+            lit: Lit::Bool(flag),
+            ..
+        }) => Ok(flag.value.to_string()),
+        Expr::Lit(ExprLit {
+            lit: Lit::Int(number),
+            ..
+        }) => Ok(number.base10_digits().to_owned()),
+        Expr::Lit(ExprLit {
+            lit: Lit::Float(number),
+            ..
+        }) => Ok(number.base10_digits().to_owned()),
+        other => Err(Error::new_spanned(
+            other,
+            "expected a string, a number or a boolean",
+        )),
     }
 }
 
 fn number(meta: &ParseNestedMeta<'_>) -> Result<f64> {
-    text(meta)?.parse().map_err(|_| meta.error("expected a number"))
+    text(meta)?
+        .parse()
+        .map_err(|_| meta.error("expected a number"))
 }
 
 fn list(meta: &ParseNestedMeta<'_>) -> Result<Vec<String>> {

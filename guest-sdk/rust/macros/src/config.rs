@@ -56,21 +56,45 @@ fn named_fields(input: &DeriveInput) -> Result<Vec<&Field>> {
             Fields::Unit => Ok(Vec::new()),
             Fields::Unnamed(fields) => Err(Error::new_spanned(fields, "name the fields")),
         },
-        _ => Err(Error::new_spanned(&input.ident, "a configuration is a struct")),
+        _ => Err(Error::new_spanned(
+            &input.ident,
+            "a configuration is a struct",
+        )),
     }
 }
 
 fn spec(field: &Field, attributes: &Attributes) -> Result<TokenStream> {
-    let name = field.ident.as_ref().map(ToString::to_string).unwrap_or_default();
-    let Attributes { documentation, group, dependents, .. } = attributes;
+    let name = field
+        .ident
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let Attributes {
+        documentation,
+        group,
+        dependents,
+        ..
+    } = attributes;
     if documentation.is_empty() && !attributes.internal {
-        return Err(Error::new_spanned(field, "document the key: its users see this comment"));
+        return Err(Error::new_spanned(
+            field,
+            "document the key: its users see this comment",
+        ));
     }
-    let key = attributes.key.clone().unwrap_or_else(|| name.replace('_', "."));
-    let display_name = attributes.display_name.clone().unwrap_or_else(|| title(&name));
+    let key = attributes
+        .key
+        .clone()
+        .unwrap_or_else(|| name.replace('_', "."));
+    let display_name = attributes
+        .display_name
+        .clone()
+        .unwrap_or_else(|| title(&name));
     let importance = attributes.importance.as_deref().unwrap_or("medium");
-    let (default, min, max) =
-        (option(attributes.default.as_ref()), option(attributes.min), option(attributes.max));
+    let (default, min, max) = (
+        option(attributes.default.as_ref()),
+        option(attributes.min),
+        option(attributes.max),
+    );
     Ok(quote! {
         ::tidegate_sdk::config::Spec {
             key: #key,
@@ -97,6 +121,9 @@ fn option<T: quote::ToTokens>(value: Option<T>) -> TokenStream {
 fn title(name: &str) -> String {
     let words = name.replace('_', " ");
     let mut chars = words.chars();
-    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let first = chars
+        .next()
+        .map(|first| first.to_uppercase().to_string())
+        .unwrap_or_default();
     first + chars.as_str()
 }

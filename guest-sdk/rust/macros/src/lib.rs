@@ -11,12 +11,16 @@ use syn::{DeriveInput, parse_macro_input};
 #[proc_macro_derive(ConnectorConfig, attributes(config))]
 pub fn connector_config(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    config::derive(&input).unwrap_or_else(|error| error.to_compile_error()).into()
+    config::derive(&input)
+        .unwrap_or_else(|error| error.to_compile_error())
+        .into()
 }
 
 /// Makes a fieldless enum a configuration value; `LongName` is written `long-name`.
 #[proc_macro_derive(ConfigChoice)]
 pub fn config_choice(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    choice::derive(&input).unwrap_or_else(|error| error.to_compile_error()).into()
+    choice::derive(&input)
+        .unwrap_or_else(|error| error.to_compile_error())
+        .into()
 }

@@ -80,28 +80,44 @@ pub fn define<T: ConfigValue>(spec: &Spec) -> Definition {
 
 /// The value of one key, or nothing and one more error.
 #[doc(hidden)]
-pub fn check<T: ConfigValue>(raw: &RawConfig, spec: &Spec, errors: &mut Vec<ConfigError>) -> Option<T> {
+pub fn check<T: ConfigValue>(
+    raw: &RawConfig,
+    spec: &Spec,
+    errors: &mut Vec<ConfigError>,
+) -> Option<T> {
     let mut wrong = |message: String| {
-        errors.push(ConfigError { key: spec.key.to_owned(), message });
+        errors.push(ConfigError {
+            key: spec.key.to_owned(),
+            message,
+        });
         None
     };
     let given = raw.get(spec.key).map(str::trim);
     let Some(text) = given.filter(|text| !text.is_empty()).or(spec.default) else {
         return match T::absent() {
             Some(value) => Some(value),
-            None => wrong(format!("{} is missing, set it: {}", spec.key, sentence(spec.documentation))),
+            None => wrong(format!(
+                "{} is missing, set it: {}",
+                spec.key,
+                sentence(spec.documentation)
+            )),
         };
     };
     // A password is the one value that no message may repeat.
-    let shown = if T::KIND == "password" { "[hidden]" } else { text };
+    let shown = if T::KIND == "password" {
+        "[hidden]"
+    } else {
+        text
+    };
     let value = match T::parse(text) {
         Ok(value) => value,
         Err(expected) => return wrong(format!("{} is {shown}, expected {expected}", spec.key)),
     };
     match (value.magnitude(), spec.min, spec.max) {
-        (Some(n), Some(min), _) if n < min => {
-            wrong(format!("{} is {shown}, it must be at least {min}", spec.key))
-        }
+        (Some(n), Some(min), _) if n < min => wrong(format!(
+            "{} is {shown}, it must be at least {min}",
+            spec.key
+        )),
         (Some(n), _, Some(max)) if n > max => {
             wrong(format!("{} is {shown}, it must be at most {max}", spec.key))
         }
@@ -111,8 +127,15 @@ pub fn check<T: ConfigValue>(raw: &RawConfig, spec: &Spec, errors: &mut Vec<Conf
 
 /// The first sentence of a documentation, as the end of a message.
 fn sentence(documentation: &str) -> String {
-    let first = documentation.split(". ").next().unwrap_or_default().trim_end_matches('.');
+    let first = documentation
+        .split(". ")
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches('.');
     let mut chars = first.chars();
-    let small = chars.next().map(|first| first.to_lowercase().to_string()).unwrap_or_default();
+    let small = chars
+        .next()
+        .map(|first| first.to_lowercase().to_string())
+        .unwrap_or_default();
     small + chars.as_str()
 }

@@ -7,7 +7,9 @@ pub struct RawConfig(Vec<(String, String)>);
 impl RawConfig {
     /// The value of `key`.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.iter().find(|(known, _)| *known == key).map(|(_, value)| value)
+        self.iter()
+            .find(|(known, _)| *known == key)
+            .map(|(_, value)| value)
     }
 
     /// With another value for `key`.
@@ -20,7 +22,9 @@ impl RawConfig {
 
     /// All of it.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+        self.0
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     pub(crate) fn from_wire(pairs: Vec<(String, String)>) -> Self {
@@ -34,7 +38,12 @@ impl RawConfig {
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for RawConfig {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+        Self(
+            pairs
+                .into_iter()
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
+        )
     }
 }
 

@@ -81,7 +81,10 @@ impl ConfigValue for Vec<String> {
     const KIND: &'static str = "list";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        let items = text
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty());
         Ok(items.map(str::to_owned).collect())
     }
 }
@@ -91,7 +94,9 @@ impl ConfigValue for Duration {
     const KIND: &'static str = "long";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let millis = text.parse().map_err(|_| "a whole number of milliseconds".to_owned())?;
+        let millis = text
+            .parse()
+            .map_err(|_| "a whole number of milliseconds".to_owned())?;
         Ok(Self::from_millis(millis))
     }
 
@@ -125,8 +130,12 @@ impl<T: ConfigChoice> ConfigValue for T {
     const KIND: &'static str = "string";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let found = T::CHOICES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
-        found.map(|(_, value)| *value).ok_or_else(|| format!("one of {}", T::choices().join(", ")))
+        let found = T::CHOICES
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(text));
+        found
+            .map(|(_, value)| *value)
+            .ok_or_else(|| format!("one of {}", T::choices().join(", ")))
     }
 
     fn choices() -> Vec<&'static str> {

@@ -58,14 +58,20 @@ pub struct Described {
 
 pub fn describe<C: Connector>() -> Described {
     logging::refresh();
-    Described { about: C::describe(), definitions: C::Config::definitions() }
+    Described {
+        about: C::describe(),
+        definitions: C::Config::definitions(),
+    }
 }
 
 pub fn validate<C: Connector>(config: Config) -> Vec<Issue> {
     logging::refresh();
     match C::Config::parse(&RawConfig::from_wire(config)) {
         Ok(config) => C::validate(&config),
-        Err(errors) => errors.into_iter().map(|e| Issue::new(e.key, e.message)).collect(),
+        Err(errors) => errors
+            .into_iter()
+            .map(|e| Issue::new(e.key, e.message))
+            .collect(),
     }
 }
 
@@ -82,7 +88,10 @@ pub fn plan<C: Connector>(
         max_tasks: usize::try_from(max_tasks.max(1)).unwrap_or(usize::MAX),
         positions: &Positions::from_wire(positions)?,
     };
-    Ok(C::plan(&request)?.into_iter().map(RawConfig::into_wire).collect())
+    Ok(C::plan(&request)?
+        .into_iter()
+        .map(RawConfig::into_wire)
+        .collect())
 }
 
 pub fn alter_offsets<C: Connector>(
@@ -95,7 +104,10 @@ pub fn alter_offsets<C: Connector>(
         let offset = offset.as_deref().map(Offset::from_json).transpose()?;
         Ok((Partition::from_json(partition)?, offset))
     };
-    let offsets = offsets.iter().map(read).collect::<crate::Result<Vec<_>>>()?;
+    let offsets = offsets
+        .iter()
+        .map(read)
+        .collect::<crate::Result<Vec<_>>>()?;
     Ok(C::alter_offsets(&config, &offsets)?)
 }
 
@@ -107,13 +119,20 @@ pub fn start_source<T: SourceTask>(
 ) -> Result<()> {
     logging::refresh();
     let config = parse::<T>(&RawConfig::from_wire(config))?;
-    slot.fill(T::start(config, context, &Positions::from_wire(positions)?)?);
+    slot.fill(T::start(
+        config,
+        context,
+        &Positions::from_wire(positions)?,
+    )?);
     Ok(())
 }
 
 pub fn poll<T: SourceTask>(slot: &Slot<T>, max_records: u32, max_bytes: u32) -> Result<Poll> {
     let limit = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-    let limits = Limits { max_records: limit(max_records), max_bytes: limit(max_bytes) };
+    let limits = Limits {
+        max_records: limit(max_records),
+        max_bytes: limit(max_bytes),
+    };
     slot.with(|task| task.poll(limits))
 }
 
@@ -164,7 +183,7 @@ pub fn stop_sink<T: SinkTask>(slot: &Slot<T>) {
     }
 }
 
-fn parse<C: Connector>(raw: &RawConfig) -> crate::Result<C::Config> {
+pub fn parse<C: Connector>(raw: &RawConfig) -> crate::Result<C::Config> {
     C::Config::parse(raw).map_err(|errors| {
         let all: Vec<String> = errors.iter().map(ConfigError::to_string).collect();
         crate::Failure::fatal(all.join("; "))

@@ -14,9 +14,9 @@ macro_rules! export_source {
         #[allow(unsafe_code)]
         const _: () = {
             use ::std::{option::Option, result::Result, string::String, vec::Vec};
+            use world::exports::tidegate::connect::{connector, source_task};
             use $crate::__glue as glue;
             use $crate::bindings::source_world as world;
-            use world::exports::tidegate::connect::{connector, source_task};
 
             $crate::__connector_exports!(connector, $task);
 
@@ -39,7 +39,7 @@ macro_rules! export_source {
                     TASK.with(glue::stop_source)
                 }
             }
-            world::__export_source_world!(Exported with_types_in world);
+    world::__export_source_world!(Exported with_types_in world);
         };
         #[cfg(not(target_family = "wasm"))]
         const _: fn() = $crate::__glue::is_source::<$task>;
@@ -55,14 +55,17 @@ macro_rules! export_sink {
         #[allow(unsafe_code)]
         const _: () = {
             use ::std::{option::Option, result::Result, string::String, vec::Vec};
+            use world::exports::tidegate::connect::{connector, sink_task};
             use $crate::__glue as glue;
             use $crate::bindings::sink_world as world;
-            use world::exports::tidegate::connect::{connector, sink_task};
 
             $crate::__connector_exports!(connector, $task);
 
             impl sink_task::Guest for Exported {
-                fn start(config: glue::Config, context: glue::Context) -> Result<(), glue::Failure> {
+                fn start(
+                    config: glue::Config,
+                    context: glue::Context,
+                ) -> Result<(), glue::Failure> {
                     TASK.with(|slot| glue::start_sink(slot, config, &context))
                 }
                 fn open(
@@ -83,7 +86,7 @@ macro_rules! export_sink {
                     TASK.with(|slot| glue::close(slot, &partitions))
                 }
                 fn stop() {
-                    TASK.with(glue::stop_sink)
+            TASK.with(glue::stop_sink)
                 }
             }
             world::__export_sink_world!(Exported with_types_in world);
@@ -107,7 +110,10 @@ macro_rules! __connector_exports {
             }
             fn validate(config: glue::Config) -> Vec<$connector::Issue> {
                 let issues = glue::validate::<$task>(config);
-                issues.into_iter().map(::core::convert::Into::into).collect()
+                issues
+                    .into_iter()
+                    .map(::core::convert::Into::into)
+                    .collect()
             }
             fn plan(
                 config: glue::Config,

@@ -1,8 +1,8 @@
 //! Conversions into the types of each world. Both worlds export `connector`, so its types exist
 //! twice, equal in all but name.
 
-use crate::bindings::{sink_world, source_world};
 use super::glue::Described;
+use crate::bindings::{sink_world, source_world};
 use crate::config::Definition;
 use crate::connector::Issue;
 use crate::failure::millis;
@@ -17,7 +17,10 @@ macro_rules! connector_types {
 
             impl From<Described> for wire::Description {
                 fn from(Described { about, definitions }: Described) -> Self {
-                    let want = |(kind, key): (&str, String)| wire::Want { kind: kind.to_owned(), key };
+                    let want = |(kind, key): (&str, String)| wire::Want {
+                        kind: kind.to_owned(),
+                        key,
+                    };
                     Self {
                         name: about.name,
                         version: about.version,
@@ -51,7 +54,11 @@ macro_rules! connector_types {
 
             impl From<Issue> for wire::Issue {
                 fn from(issue: Issue) -> Self {
-                    Self { key: issue.key, message: issue.message, recommended: issue.recommended }
+                    Self {
+                        key: issue.key,
+                        message: issue.message,
+                        recommended: issue.recommended,
+                    }
                 }
             }
         };
@@ -101,13 +108,20 @@ const _: () = {
     impl From<Flushed> for wire::Flushed {
         fn from(flushed: Flushed) -> Self {
             let errants = flushed.errants.into_iter().map(Into::into).collect();
-            Self { durable: flushed.durable, errants }
+            Self {
+                durable: flushed.durable,
+                errants,
+            }
         }
     }
 
     impl From<LateErrant> for wire::LateErrant {
         fn from(errant: LateErrant) -> Self {
-            Self { at: errant.at, offset: errant.offset, reason: errant.reason }
+            Self {
+                at: errant.at,
+                offset: errant.offset,
+                reason: errant.reason,
+            }
         }
     }
 };
