@@ -6,20 +6,36 @@ use std::path::Path;
 
 use crate::tally::Tally;
 
-/// Line `number`, `length` bytes long without its end.
-pub fn line(number: usize, length: usize) -> String {
-    format!("{:x<length$}", format!("line-{number:09}-"))
+/// How long every line is, without its end.
+pub const LINE_LENGTH: usize = 100;
+
+/// Line `number`.
+pub fn line(number: usize) -> String {
+    format!("{:x<LINE_LENGTH$}", format!("line-{number:09}-"))
 }
 
 /// The number of a whole line of [`line`].
 pub fn number_of(line: &str) -> Option<usize> {
     let (number, padding) = line.strip_prefix("line-")?.split_once('-')?;
-    padding.bytes().all(|byte| byte == b'x').then_some(())?;
-    number.parse().ok()
+    let whole = line.len() == LINE_LENGTH && padding.bytes().all(|byte| byte == b'x');
+    number.parse().ok().filter(|_| whole)
+}
+
+/// Whether this is the beginning of a line of [`line`].
+pub fn is_half_line(text: &str) -> bool {
+    let digits = "line-".len()..LINE_LENGTH.min("line-000000000".len());
+    text.len() < LINE_LENGTH
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| match line(0).as_bytes().get(at) {
+                Some(_) if digits.contains(&at) => byte.is_ascii_digit(),
+                wanted => wanted == Some(&byte),
+            })
 }
 
 /// Appends lines `from` to `to` - 1; makes the file if need be.
-pub fn append_lines(path: &Path, from: usize, to: usize, length: usize) {
+pub fn append_lines(path: &Path, from: usize, to: usize) {
     let file = File::options()
         .create(true)
         .append(true)
@@ -27,9 +43,14 @@ pub fn append_lines(path: &Path, from: usize, to: usize, length: usize) {
         .unwrap();
     let mut out = BufWriter::with_capacity(1 << 20, file);
     for number in from..to {
-        writeln!(out, "{}", line(number, length)).unwrap();
+        writeln!(out, "{}", line(number)).unwrap();
     }
     out.flush().unwrap();
+}
+
+/// About how many whole lines a growing file has, without reading it.
+pub fn estimate_lines(path: &Path) -> usize {
+    std::fs::metadata(path).map_or(0, |data| data.len() as usize / (LINE_LENGTH + 1))
 }
 
 /// Counts the lines of a file against what was sent.

@@ -78,6 +78,22 @@ impl Tally {
         );
     }
 
+    /// Complete, but for up to `most` beginnings of lines: what a kill in the middle of a write leaves.
+    #[track_caller]
+    pub fn assert_complete_but_for_halves(&self, most: usize) {
+        assert_eq!(self.missing(), 0, "lines missing; {self}");
+        assert_eq!(self.out_of_order, 0, "lines out of order; {self}");
+        let halves = self
+            .foreign
+            .iter()
+            .all(|line| crate::files::is_half_line(line));
+        assert!(
+            halves && self.foreign.len() <= most,
+            "foreign lines; {self}: {:.5?}",
+            self.foreign
+        );
+    }
+
     /// Complete, and every line came once.
     #[track_caller]
     pub fn assert_exact(&self) {
@@ -109,7 +125,7 @@ mod tests {
     use crate::files::line;
 
     fn tally(numbers: &[usize]) -> Tally {
-        let lines: Vec<String> = numbers.iter().map(|n| line(*n, 40)).collect();
+        let lines: Vec<String> = numbers.iter().map(|n| line(*n)).collect();
         Tally::of(4, lines.iter().map(String::as_str))
     }
 

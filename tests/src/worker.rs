@@ -130,6 +130,11 @@ impl Worker {
         &self.scratch
     }
 
+    /// A connector's configuration file, for the next start.
+    pub fn add_connector_file(&mut self, file: PathBuf) {
+        self.connector_files.push(file);
+    }
+
     /// The running process.
     pub fn process(&mut self) -> &mut Process {
         self.process.as_mut().expect("a running worker")
@@ -168,7 +173,9 @@ impl Worker {
         command
             .arg("standalone")
             .arg(self.scratch.join("worker.properties"))
-            .args(&self.connector_files);
+            .args(&self.connector_files)
+            // Paths in a connector's configuration may be relative.
+            .current_dir(self.scratch.path());
         self.process = Some(Process::spawn(command, &self.scratch.join("worker.log")));
     }
 
