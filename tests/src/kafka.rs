@@ -206,4 +206,17 @@ impl Kafka {
             .map(|e| (e.partition(), offset(e.offset())))
             .collect()
     }
+
+    /// How many members a consumer group has; none if it does not exist.
+    pub fn group_members(&self, group: &str) -> usize {
+        let groups = self
+            .consumer("tests-groups")
+            .fetch_group_list(Some(group), LIMIT)
+            .unwrap();
+        groups
+            .groups()
+            .iter()
+            .map(|group| group.members().len())
+            .sum()
+    }
 }

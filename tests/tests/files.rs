@@ -14,10 +14,6 @@ use tidegate_tests::worker::Worker;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
 fn append(path: &Path, text: &str) {
     let mut file = OpenOptions::new()
         .create(true)

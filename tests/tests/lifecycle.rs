@@ -290,14 +290,33 @@ fn a_second_signal_ends_the_worker_at_once() {
     assert_ne!(status.code(), Some(0), "a forced end is no success");
 }
 
+/// Long enough asleep for Kafka to give up on it, as on a laptop whose lid was closed.
 #[test]
-fn a_worker_that_hung_goes_on() {
-    let mut worker = Worker::with_file_connectors(Broker::shared());
-    let source = Source::create(&worker, "hung", "hung");
+fn a_worker_that_slept_goes_on() {
+    let mut worker = Worker::setup(Broker::shared())
+        .set("consumer.session.timeout.ms", "6000")
+        .start();
+    worker.rest().upload_guests(&["file-source", "file-sink"]);
+    let source = Source::create(&worker, "slept", "slept");
+    let output = worker.scratch().join("out.txt");
+    let sink = [
+        ("connector.class", "FileStreamSink"),
+        ("topics", &*source.topic),
+        ("file", output.to_str().unwrap()),
+    ];
+    worker.rest().create("slept-sink", &sink);
+    wait_until("the sink wrote", LIMIT, || lines(&output) == 10);
+    assert_eq!(source.kafka.group_members("connect-slept-sink"), 1);
+
     worker.process().signal(Signal::STOP);
+    wait_until("Kafka gives up on the sink", LIMIT, || {
+        source.kafka.group_members("connect-slept-sink") == 0
+    });
     append_lines(&source.file(&worker), 10, 20);
     worker.process().signal(Signal::CONT);
     source.wait_for(20);
     source.assert_exact(20);
-    worker.rest().wait_for_state("hung", "RUNNING");
+    wait_until("the sink goes on", LIMIT, || lines(&output) >= 20);
+    worker.rest().wait_for_state("slept", "RUNNING");
+    worker.rest().wait_for_state("slept-sink", "RUNNING");
 }
