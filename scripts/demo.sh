@@ -38,10 +38,7 @@ fi
 # Setting up: the binary, the connectors, the data.
 cd "$root"
 bin=${CARGO_TARGET_DIR:-target}/release
-scripts/timed.sh "build tidegate (the first time takes minutes)" \
-    cargo build --release --locked -p tidegate-cli
-scripts/timed.sh "build the demo's helper" \
-    cargo build --release --locked -p tidegate-tests --bin demo-data
+scripts/timed.sh "build tidegate (the first time takes minutes)" cargo build --release --locked --workspace
 scripts/timed.sh "build the connectors" scripts/build-guests.sh connectors-wasm
 tidegate=$(realpath "$bin/tidegate")
 data=$(realpath "$bin/demo-data")

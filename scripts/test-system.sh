@@ -18,7 +18,7 @@ fi
 failed=()
 for file in "${files[@]}"; do
     scripts/timed.sh "system tests: $file" \
-        cargo test --release --locked -p tidegate-tests --test "$file" "$@" || failed+=("$file")
+        cargo test --release --locked --workspace --test "$file" "$@" || failed+=("$file")
 done
 if [ ${#failed[@]} != 0 ]; then
     echo "failed: ${failed[*]}" >&2
