@@ -22,6 +22,11 @@ impl Meter {
         }
     }
 
+    /// Counts CPU time from the process's own start.
+    pub fn count_from_zero(&mut self) {
+        self.cpu_at_start = 0.0;
+    }
+
     /// CPU-seconds since the start.
     pub fn cpu_seconds(&self) -> f64 {
         cpu_seconds(self.pid) - self.cpu_at_start

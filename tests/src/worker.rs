@@ -26,19 +26,12 @@ pub struct WorkerSetup {
     scratch: Scratch,
     port: u16,
     properties: BTreeMap<String, String>,
-    connector_files: Vec<PathBuf>,
 }
 
 impl WorkerSetup {
     /// A key of worker.properties.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.properties.insert(key.to_owned(), value.to_owned());
-        self
-    }
-
-    /// A connector's configuration file on the command line.
-    pub fn connector_file(mut self, file: PathBuf) -> Self {
-        self.connector_files.push(file);
         self
     }
 
@@ -60,7 +53,6 @@ impl WorkerSetup {
             scratch,
             port,
             properties,
-            connector_files,
         } = self;
         let text: String = properties
             .iter()
@@ -70,7 +62,7 @@ impl WorkerSetup {
         let mut worker = Worker {
             scratch,
             port,
-            connector_files,
+            connector_files: Vec::new(),
             process: None,
         };
         worker.launch();
@@ -109,7 +101,6 @@ impl Worker {
             scratch,
             port,
             properties,
-            connector_files: Vec::new(),
         }
     }
 
@@ -130,9 +121,9 @@ impl Worker {
         &self.scratch
     }
 
-    /// A connector's configuration file, for the next start.
-    pub fn add_connector_file(&mut self, file: PathBuf) {
-        self.connector_files.push(file);
+    /// The connectors' configuration files on the command line of the next start.
+    pub fn set_connector_files(&mut self, files: Vec<PathBuf>) {
+        self.connector_files = files;
     }
 
     /// The running process.
@@ -168,7 +159,8 @@ impl Worker {
         self.process().log()
     }
 
-    fn launch(&mut self) {
+    /// Starts it, without waiting for it.
+    pub fn launch(&mut self) {
         let mut command = command(paths::tidegate());
         command
             .arg("standalone")

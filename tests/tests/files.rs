@@ -71,8 +71,7 @@ fn kafka_connects_own_configurations_run_unchanged() {
     )
     .unwrap();
     append_lines(&worker.scratch().join("test.txt"), 0, 100);
-    worker.add_connector_file(source);
-    worker.add_connector_file(sink);
+    worker.set_connector_files(vec![source, sink]);
     worker.start_again();
     worker.rest().wait_for_state("local-file-source", "RUNNING");
     worker.rest().wait_for_state("local-file-sink", "RUNNING");
