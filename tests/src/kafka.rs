@@ -1,0 +1,222 @@
+//! A Kafka client of the tests' own, to prepare and inspect topics with.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::wait::wait_or_give_up;
+
+const LIMIT: Duration = Duration::from_secs(30);
+/// Without a record for this long, a read is stuck.
+const READ_LIMIT: Duration = Duration::from_secs(30);
+
+/// A record that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Where it was.
+    pub partition: i32,
+    /// Where it was there.
+    pub offset: i64,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Record {
+    /// The value as text.
+    pub fn text(&self) -> String {
+        String::from_utf8(self.value.clone().expect("a value")).unwrap()
+    }
+}
+
+/// A cluster, by its bootstrap servers.
+#[derive(Debug, Clone)]
+pub struct Kafka {
+    bootstrap: String,
+}
+
+impl Kafka {
+    /// Makes no connection yet.
+    pub fn new(bootstrap: &str) -> Self {
+        Self {
+            bootstrap: bootstrap.to_owned(),
+        }
+    }
+
+    fn config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap);
+        config
+    }
+
+    fn consumer(&self, group: &str) -> BaseConsumer {
+        self.config()
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "error")
+            .create()
+            .unwrap()
+    }
+
+    /// Creates a topic.
+    pub fn create_topic(&self, name: &str, partitions: i32) {
+        let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let options = AdminOptions::new().operation_timeout(Some(LIMIT));
+        let answers = runtime
+            .block_on(admin.create_topics([&topic], &options))
+            .unwrap();
+        answers.into_iter().for_each(|answer| drop(answer.unwrap()));
+    }
+
+    /// Produces records and waits for their acks.
+    pub fn produce<'a>(
+        &self,
+        topic: &str,
+        records: impl IntoIterator<Item = (Option<&'a str>, &'a str)>,
+    ) {
+        let producer: BaseProducer = self
+            .config()
+            .set("acks", "all")
+            .set("linger.ms", "5")
+            .create()
+            .unwrap();
+        for (key, value) in records {
+            let mut record = BaseRecord::<str, str>::to(topic).payload(value);
+            if let Some(key) = key {
+                record = record.key(key);
+            }
+            while let Err((error, again)) = producer.send(record) {
+                assert_eq!(
+                    error,
+                    KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)
+                );
+                producer.poll(Duration::from_millis(10));
+                record = again;
+            }
+        }
+        producer.flush(LIMIT).unwrap();
+    }
+
+    /// The partitions of a topic; none if it does not exist.
+    pub fn partitions(&self, topic: &str) -> Vec<i32> {
+        let consumer = self.consumer("tests-metadata");
+        let metadata = consumer.fetch_metadata(Some(topic), LIMIT).unwrap();
+        metadata
+            .topics()
+            .iter()
+            .flat_map(|t| t.partitions())
+            .map(|p| p.id())
+            .collect()
+    }
+
+    /// The end of each partition.
+    pub fn ends(&self, topic: &str) -> Vec<(i32, i64)> {
+        let consumer = self.consumer("tests-watermarks");
+        let end = |partition| {
+            let (_, high) = consumer.fetch_watermarks(topic, partition, LIMIT).unwrap();
+            (partition, high)
+        };
+        self.partitions(topic).into_iter().map(end).collect()
+    }
+
+    /// How many records were ever written to a topic; none if it does not exist.
+    pub fn count(&self, topic: &str) -> i64 {
+        self.ends(topic).iter().map(|(_, end)| end).sum()
+    }
+
+    /// Shows all records that are there now, each partition in its order.
+    pub fn read_each(&self, topic: &str, mut each: impl FnMut(&BorrowedMessage<'_>)) {
+        let ends: Vec<(i32, i64)> = self
+            .ends(topic)
+            .into_iter()
+            .filter(|(_, end)| *end > 0)
+            .collect();
+        let consumer = self.consumer("tests-read");
+        let mut assignment = TopicPartitionList::new();
+        for (partition, _) in &ends {
+            assignment
+                .add_partition_offset(topic, *partition, Offset::Beginning)
+                .unwrap();
+        }
+        consumer.assign(&assignment).unwrap();
+        let mut left: Vec<(i32, i64)> = ends;
+        while !left.is_empty() {
+            let message = wait_or_give_up(READ_LIMIT, || consumer.poll(Duration::from_secs(1)))
+                .unwrap_or_else(|| {
+                    panic!("no records of {topic}, left are partitions and ends {left:?}")
+                })
+                .unwrap();
+            let (partition, next) = (message.partition(), message.offset() + 1);
+            if left.iter().any(|(p, end)| *p == partition && next <= *end) {
+                each(&message);
+            }
+            left.retain(|(p, end)| *p != partition || next < *end);
+        }
+    }
+
+    /// All records that are there now.
+    pub fn read(&self, topic: &str) -> Vec<Record> {
+        let mut records = Vec::new();
+        self.read_each(topic, |message| {
+            records.push(Record {
+                partition: message.partition(),
+                offset: message.offset(),
+                key: message.key().map(<[u8]>::to_vec),
+                value: message.payload().map(<[u8]>::to_vec),
+            });
+        });
+        records
+    }
+
+    /// The values that are there now, as text.
+    pub fn read_texts(&self, topic: &str) -> Vec<String> {
+        self.read(topic).iter().map(Record::text).collect()
+    }
+
+    /// What a group has committed for each partition of a topic; none where it has not.
+    pub fn committed(&self, group: &str, topic: &str) -> Vec<(i32, Option<i64>)> {
+        let consumer = self.consumer(group);
+        let mut asked = TopicPartitionList::new();
+        for partition in self.partitions(topic) {
+            asked.add_partition(topic, partition);
+        }
+        let answer = consumer.committed_offsets(asked, LIMIT).unwrap();
+        let offset = |offset| {
+            if let Offset::Offset(offset) = offset {
+                Some(offset)
+            } else {
+                None
+            }
+        };
+        answer
+            .elements()
+            .iter()
+            .map(|e| (e.partition(), offset(e.offset())))
+            .collect()
+    }
+
+    /// How many members a consumer group has; none if it does not exist.
+    pub fn group_members(&self, group: &str) -> usize {
+        let groups = self
+            .consumer("tests-groups")
+            .fetch_group_list(Some(group), LIMIT)
+            .unwrap();
+        groups
+            .groups()
+            .iter()
+            .map(|group| group.members().len())
+            .sum()
+    }
+}

@@ -1,0 +1,17 @@
+//! What the whole-system tests stand on: a real Kafka, the real `tidegate` binary, and the means
+//! to hurt both. Nothing here knows the insides of the runtime; it speaks REST, Kafka and signals.
+
+pub mod broker;
+pub mod certificates;
+pub mod files;
+pub mod java;
+pub mod kafka;
+pub mod meter;
+pub mod paths;
+pub mod ports;
+pub mod process;
+pub mod rest;
+pub mod scratch;
+pub mod tally;
+pub mod wait;
+pub mod worker;
