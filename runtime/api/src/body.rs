@@ -20,7 +20,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let content_type = request.headers().get(CONTENT_TYPE).map(|v| v.as_bytes().to_vec());
+        let content_type = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .map(|v| v.as_bytes().to_vec());
         match content_type {
             None => return Err(ApiError::framework(415).typed()),
             Some(value) if !value.to_ascii_lowercase().starts_with(b"application/json") => {

@@ -10,7 +10,13 @@ use crate::error::ApiError;
 use crate::shapes;
 
 pub(crate) async fn list(State(api): State<Api>) -> Json<Value> {
-    Json(api.worker.plugins().iter().map(shapes::connector_plugin).collect())
+    Json(
+        api.worker
+            .plugins()
+            .iter()
+            .map(shapes::connector_plugin)
+            .collect(),
+    )
 }
 
 pub(crate) async fn definitions(
@@ -18,8 +24,16 @@ pub(crate) async fn definitions(
     Path(class): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let versions = api.worker.plugin(&class)?;
-    let newest = versions.last().map(|p| p.description.definitions.as_slice()).unwrap_or_default();
-    Ok(Json((1..).zip(newest).map(|(order, d)| shapes::definition(d, order)).collect()))
+    let newest = versions
+        .last()
+        .map(|p| p.description.definitions.as_slice())
+        .unwrap_or_default();
+    Ok(Json(
+        (1..)
+            .zip(newest)
+            .map(|(order, d)| shapes::definition(d, order))
+            .collect(),
+    ))
 }
 
 pub(crate) async fn validate(
@@ -36,12 +50,17 @@ pub(crate) async fn validate(
     };
     // The path may say it by another of the plugin's names.
     let same = included == &class
-        || api.worker.plugin(&class).is_ok_and(|p| p.iter().any(|p| p.answers_to(included)));
+        || api
+            .worker
+            .plugin(&class)
+            .is_ok_and(|p| p.iter().any(|p| p.answers_to(included)));
     if !same {
         return Err(ApiError::new(
             400,
             format!("Included connector type {included} does not match request type {class}"),
         ));
     }
-    Ok(Json(shapes::validation(&api.worker.validate(&config).await?)))
+    Ok(Json(shapes::validation(
+        &api.worker.validate(&config).await?,
+    )))
 }

@@ -14,7 +14,11 @@ use crate::error::ApiError;
 use crate::shapes;
 
 /// Characters of a path segment that stay as they are (RFC 3986, unreserved).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,7 +32,11 @@ type Created = (StatusCode, [(HeaderName, String); 1], Json<Value>);
 
 fn created(name: &str, body: Value) -> Created {
     let location = format!("/connectors/{}", utf8_percent_encode(name, SEGMENT));
-    (StatusCode::CREATED, [(header::LOCATION, location)], Json(body))
+    (
+        StatusCode::CREATED,
+        [(header::LOCATION, location)],
+        Json(body),
+    )
 }
 
 pub(crate) async fn list(
@@ -37,7 +45,11 @@ pub(crate) async fn list(
 ) -> Result<Json<Value>, ApiError> {
     let names = api.worker.connectors().await?;
     let query = query.unwrap_or_default();
-    let expand = |what: &str| query.split('&').any(|pair| pair == format!("expand={what}"));
+    let expand = |what: &str| {
+        query
+            .split('&')
+            .any(|pair| pair == format!("expand={what}"))
+    };
     let (with_status, with_info) = (expand("status"), expand("info"));
     if !query.split('&').any(|pair| pair.starts_with("expand=")) {
         return Ok(Json(json!(names)));
@@ -47,11 +59,15 @@ pub(crate) async fn list(
         let mut parts = Map::new();
         // A connector deleted meanwhile is left out, as one that never was.
         if with_status {
-            let Ok(status) = api.worker.status(&name).await else { continue };
+            let Ok(status) = api.worker.status(&name).await else {
+                continue;
+            };
             parts.insert("status".to_owned(), shapes::status(&status));
         }
         if with_info {
-            let Ok(info) = api.worker.info(&name).await else { continue };
+            let Ok(info) = api.worker.info(&name).await else {
+                continue;
+            };
             parts.insert("info".to_owned(), shapes::info(&info));
         }
         all.insert(name, Value::Object(parts));
@@ -64,13 +80,26 @@ pub(crate) async fn create(
     body::Json(request): body::Json<CreateRequest>,
 ) -> Result<Created, ApiError> {
     let config = request.config.ok_or_else(|| {
-        ApiError::new(500, "the body has no \"config\": send {\"name\":\"...\",\"config\":{...}}")
+        ApiError::new(
+            500,
+            "the body has no \"config\": send {\"name\":\"...\",\"config\":{...}}",
+        )
     })?;
     let config = config_map(config)?;
-    let name = request.name.or_else(|| config.get("name").cloned()).ok_or_else(|| {
-        ApiError::new(400, "the body has no \"name\": send {\"name\":\"...\",\"config\":{...}}")
-    })?;
-    let initial = match request.initial_state.map(|state| state.to_ascii_uppercase()).as_deref() {
+    let name = request
+        .name
+        .or_else(|| config.get("name").cloned())
+        .ok_or_else(|| {
+            ApiError::new(
+                400,
+                "the body has no \"name\": send {\"name\":\"...\",\"config\":{...}}",
+            )
+        })?;
+    let initial = match request
+        .initial_state
+        .map(|state| state.to_ascii_uppercase())
+        .as_deref()
+    {
         None | Some("RUNNING") => TargetState::Started,
         Some("PAUSED") => TargetState::Paused,
         Some("STOPPED") => TargetState::Stopped,
@@ -106,7 +135,11 @@ pub(crate) async fn put_config(
 ) -> Result<Result<Created, Json<Value>>, ApiError> {
     let (info, is_new) = api.worker.put_config(&name, config_map(fields)?).await?;
     let body = shapes::info(&info);
-    Ok(if is_new { Ok(created(&info.name, body)) } else { Err(Json(body)) })
+    Ok(if is_new {
+        Ok(created(&info.name, body))
+    } else {
+        Err(Json(body))
+    })
 }
 
 pub(crate) async fn status(
@@ -129,13 +162,21 @@ pub(crate) async fn task_status(
     Path((name, task)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let task = task_number(&task)?;
-    let status = api.worker.status(&name).await.map_err(|_| {
-        ApiError::new(404, format!("No status found for task {name}-{task}"))
-    })?;
-    let found = status.tasks.get(task as usize).ok_or_else(|| {
-        ApiError::new(404, format!("No status found for task {name}-{task}"))
-    })?;
-    Ok(Json(shapes::task_status(task, found, &status.worker_id, status.version.as_deref())))
+    let status = api
+        .worker
+        .status(&name)
+        .await
+        .map_err(|_| ApiError::new(404, format!("No status found for task {name}-{task}")))?;
+    let found = status
+        .tasks
+        .get(task as usize)
+        .ok_or_else(|| ApiError::new(404, format!("No status found for task {name}-{task}")))?;
+    Ok(Json(shapes::task_status(
+        task,
+        found,
+        &status.worker_id,
+        status.version.as_deref(),
+    )))
 }
 
 pub(crate) async fn delete(
@@ -148,5 +189,7 @@ pub(crate) async fn delete(
 
 /// A path segment that is a task's number; anything else is no such resource.
 pub(crate) fn task_number(segment: &str) -> Result<u32, ApiError> {
-    segment.parse().map_err(|_| ApiError::framework(404).typed())
+    segment
+        .parse()
+        .map_err(|_| ApiError::framework(404).typed())
 }

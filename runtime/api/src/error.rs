@@ -19,14 +19,21 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     pub(crate) fn new(code: u16, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), plain: false }
+        Self {
+            code,
+            message: message.into(),
+            plain: false,
+        }
     }
 
     /// What Connect's HTTP framework answers by itself.
     pub(crate) fn framework(code: u16) -> Self {
         let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let reason = status.canonical_reason().unwrap_or("");
-        Self { plain: true, ..Self::new(code, format!("HTTP {code} {reason}")) }
+        Self {
+            plain: true,
+            ..Self::new(code, format!("HTTP {code} {reason}"))
+        }
     }
 
     /// The same, with a content type.

@@ -38,28 +38,50 @@ pub(crate) struct Api {
 
 /// All routes of a worker.
 pub fn router(worker: Worker, metrics: PrometheusHandle) -> Router {
-    let api = Api { worker, metrics, cluster_id: Arc::default() };
+    let api = Api {
+        worker,
+        metrics,
+        cluster_id: Arc::default(),
+    };
     Router::new()
         .route("/", get(root::root))
         .route("/health", get(root::health))
         .route("/metrics", get(metrics_page))
-        .route("/connectors", get(connectors::list).post(connectors::create))
-        .route("/connectors/{connector}", get(connectors::info).delete(connectors::delete))
+        .route(
+            "/connectors",
+            get(connectors::list).post(connectors::create),
+        )
+        .route(
+            "/connectors/{connector}",
+            get(connectors::info).delete(connectors::delete),
+        )
         .route(
             "/connectors/{connector}/config",
             get(connectors::config).put(connectors::put_config),
         )
         .route("/connectors/{connector}/status", get(connectors::status))
         .route("/connectors/{connector}/tasks", get(connectors::tasks))
-        .route("/connectors/{connector}/tasks/{task}/status", get(connectors::task_status))
-        .route("/connectors/{connector}/tasks/{task}/restart", post(lifecycle::restart_task))
+        .route(
+            "/connectors/{connector}/tasks/{task}/status",
+            get(connectors::task_status),
+        )
+        .route(
+            "/connectors/{connector}/tasks/{task}/restart",
+            post(lifecycle::restart_task),
+        )
         .route("/connectors/{connector}/pause", put(lifecycle::pause))
         .route("/connectors/{connector}/resume", put(lifecycle::resume))
         .route("/connectors/{connector}/stop", put(lifecycle::stop))
         .route("/connectors/{connector}/restart", post(lifecycle::restart))
         .route("/connector-plugins", get(connector_plugins::list))
-        .route("/connector-plugins/{class}/config", get(connector_plugins::definitions))
-        .route("/connector-plugins/{class}/config/validate", put(connector_plugins::validate))
+        .route(
+            "/connector-plugins/{class}/config",
+            get(connector_plugins::definitions),
+        )
+        .route(
+            "/connector-plugins/{class}/config/validate",
+            put(connector_plugins::validate),
+        )
         .route("/plugins", get(plugins::list).post(plugins::upload))
         .route("/plugins/{name}", get(plugins::get).delete(plugins::delete))
         .fallback(|| async { ApiError::framework(404) })

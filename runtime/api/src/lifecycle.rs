@@ -51,7 +51,10 @@ pub(crate) async fn restart(
 ) -> Result<Response, ApiError> {
     let flag = |value: &Option<String>| value.as_deref() == Some("true");
     let (include_tasks, only_failed) = (flag(&query.include_tasks), flag(&query.only_failed));
-    let status = api.worker.restart(&name, include_tasks, only_failed).await?;
+    let status = api
+        .worker
+        .restart(&name, include_tasks, only_failed)
+        .await?;
     // Without a flag Connect restarts before it answers, and has nothing to tell.
     Ok(if include_tasks || only_failed {
         (StatusCode::ACCEPTED, Json(shapes::status(&status))).into_response()

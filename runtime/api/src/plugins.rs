@@ -27,11 +27,18 @@ pub(crate) async fn upload(
         if error.to_string().contains("length limit") {
             ApiError::from(WorkerError::PluginTooLarge { limit_bytes })
         } else {
-            ApiError::new(400, format!("the upload ended early, nothing is stored: {error}"))
+            ApiError::new(
+                400,
+                format!("the upload ended early, nothing is stored: {error}"),
+            )
         }
     })?;
     let uploaded = api.worker.upload(component.into()).await?;
-    let code = if uploaded.created { StatusCode::CREATED } else { StatusCode::OK };
+    let code = if uploaded.created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     Ok((code, Json(shapes::plugin(&uploaded.info))))
 }
 
@@ -44,7 +51,10 @@ pub(crate) async fn get(
     let newest = versions.last().map(shapes::plugin).unwrap_or_default();
     let mut answer = newest;
     if let Value::Object(fields) = &mut answer {
-        let all: Vec<&str> = versions.iter().map(|p| p.description.version.as_str()).collect();
+        let all: Vec<&str> = versions
+            .iter()
+            .map(|p| p.description.version.as_str())
+            .collect();
         fields.insert("versions".to_owned(), json!(all));
     }
     Ok(Json(answer))
@@ -61,6 +71,8 @@ pub(crate) async fn delete(
     Path(name): Path<String>,
     Query(query): Query<DeleteQuery>,
 ) -> Result<StatusCode, ApiError> {
-    api.worker.delete_plugin(&name, query.version.as_deref()).await?;
+    api.worker
+        .delete_plugin(&name, query.version.as_deref())
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

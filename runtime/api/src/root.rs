@@ -13,9 +13,9 @@ use crate::Api;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) async fn root(State(api): State<Api>) -> Json<Value> {
-    let asked = api.cluster_id.get_or_try_init(|| async {
-        api.worker.cluster_id().await.ok_or(())
-    });
+    let asked = api
+        .cluster_id
+        .get_or_try_init(|| async { api.worker.cluster_id().await.ok_or(()) });
     let kafka_cluster_id = asked.await.ok();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -34,9 +34,11 @@ pub(crate) async fn health(State(api): State<Api>) -> (StatusCode, Json<Value>) 
             "healthy",
             "Worker has completed startup and is ready to handle requests.",
         ),
-        Ok(Err(error)) => {
-            answer(StatusCode::INTERNAL_SERVER_ERROR, "unhealthy", &error.to_string())
-        }
+        Ok(Err(error)) => answer(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "unhealthy",
+            &error.to_string(),
+        ),
         Err(_) => answer(
             StatusCode::INTERNAL_SERVER_ERROR,
             "unhealthy",

@@ -34,7 +34,12 @@ pub(crate) fn status(status: &ConnectorStatus) -> Value {
     })
 }
 
-pub(crate) fn task_status(id: u32, status: &Status, worker_id: &str, version: Option<&str>) -> Value {
+pub(crate) fn task_status(
+    id: u32,
+    status: &Status,
+    worker_id: &str,
+    version: Option<&str>,
+) -> Value {
     let mut fields = Map::from_iter([("id".to_owned(), json!(id))]);
     fields.extend(state(status, worker_id, version));
     Value::Object(fields)
@@ -101,20 +106,31 @@ pub(crate) fn validation(report: &ValidationReport) -> Value {
         }
         configs.push(validated_key(key, order));
     }
-    let error_count = report.keys.iter().filter(|key| !key.errors.is_empty()).count();
+    let error_count = report
+        .keys
+        .iter()
+        .filter(|key| !key.errors.is_empty())
+        .count();
     groups.retain(|group| !group.is_empty());
     json!({ "name": report.class, "error_count": error_count, "groups": groups, "configs": configs })
 }
 
 fn validated_key(key: &KeyReport, order: usize) -> Value {
-    let secret = key.definition.as_ref().is_some_and(|d| d.kind == "password");
+    let secret = key
+        .definition
+        .as_ref()
+        .is_some_and(|d| d.kind == "password");
     // A secret is not repeated in an answer (D10).
     let value = match &key.value {
         Some(_) if secret => Some("[hidden]"),
         Some(value) => Some(value.as_str()),
         None => None,
     };
-    let recommended = key.definition.as_ref().map(|d| d.choices.clone()).unwrap_or_default();
+    let recommended = key
+        .definition
+        .as_ref()
+        .map(|d| d.choices.clone())
+        .unwrap_or_default();
     json!({
         "definition": key.definition.as_ref().map(|d| definition(d, order)),
         "value": {
@@ -130,8 +146,10 @@ fn validated_key(key: &KeyReport, order: usize) -> Value {
 /// A plugin as `/plugins` has it.
 pub(crate) fn plugin(plugin: &PluginInfo) -> Value {
     let d = &plugin.description;
-    let definitions: Vec<Value> =
-        (1..).zip(&d.definitions).map(|(order, d)| definition(d, order)).collect();
+    let definitions: Vec<Value> = (1..)
+        .zip(&d.definitions)
+        .map(|(order, d)| definition(d, order))
+        .collect();
     json!({
         "name": d.name,
         "version": d.version,

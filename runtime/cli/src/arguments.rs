@@ -93,7 +93,12 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Server {
     /// The worker's REST address.
-    #[arg(long, global = true, env = "TIDEGATE_URL", default_value = "http://localhost:8083")]
+    #[arg(
+        long,
+        global = true,
+        env = "TIDEGATE_URL",
+        default_value = "http://localhost:8083"
+    )]
     pub(crate) url: String,
 }
 

@@ -25,7 +25,10 @@ impl Client {
             .timeout_global(Some(TIMEOUT))
             .build()
             .new_agent();
-        Self { agent, url: server.url.trim_end_matches('/').to_owned() }
+        Self {
+            agent,
+            url: server.url.trim_end_matches('/').to_owned(),
+        }
     }
 
     pub(crate) fn get(&self, path: &str) -> Result<Value, CliError> {
@@ -53,7 +56,10 @@ impl Client {
     }
 
     pub(crate) fn upload(&self, path: &str, body: &[u8]) -> Result<Value, CliError> {
-        let request = self.agent.post(self.at(path)).content_type("application/wasm");
+        let request = self
+            .agent
+            .post(self.at(path))
+            .content_type("application/wasm");
         self.answer(request.send(body))
     }
 
@@ -61,9 +67,14 @@ impl Client {
         format!("{}{path}", self.url)
     }
 
-    fn answer(&self, response: Result<Response<ureq::Body>, ureq::Error>) -> Result<Value, CliError> {
-        let unreachable =
-            |e: ureq::Error| CliError::Unreachable { url: self.url.clone(), reason: e.to_string() };
+    fn answer(
+        &self,
+        response: Result<Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Value, CliError> {
+        let unreachable = |e: ureq::Error| CliError::Unreachable {
+            url: self.url.clone(),
+            reason: e.to_string(),
+        };
         let mut response = response.map_err(unreachable)?;
         let code = response.status().as_u16();
         let text = response.body_mut().read_to_string().map_err(unreachable)?;

@@ -14,9 +14,9 @@ pub(crate) fn run(server: &Server, command: ConnectorCommand) -> Result<(), CliE
     let client = Client::new(server);
     let at = |name: &str, what: &str| format!("/connectors/{}{what}", segment(name));
     match command {
-        ConnectorCommand::Create { files, state } => {
-            files.iter().try_for_each(|file| create(&client, file, state))
-        }
+        ConnectorCommand::Create { files, state } => files
+            .iter()
+            .try_for_each(|file| create(&client, file, state)),
         ConnectorCommand::List { json } => list(&client, json),
         ConnectorCommand::Status { name, json } => {
             status(&client.get(&at(&name, "/status"))?, json)
@@ -36,7 +36,11 @@ pub(crate) fn run(server: &Server, command: ConnectorCommand) -> Result<(), CliE
             client.put(&at(&name, "/stop"), None)?;
             done(&name, "stopping", "resume")
         }
-        ConnectorCommand::Restart { name, task, only_failed } => {
+        ConnectorCommand::Restart {
+            name,
+            task,
+            only_failed,
+        } => {
             let what = match task {
                 Some(task) => format!("/tasks/{task}/restart"),
                 None => format!("/restart?includeTasks=true&onlyFailed={only_failed}"),
@@ -78,7 +82,9 @@ fn list(client: &Client, json: bool) -> Result<(), CliError> {
     }
     let row = |(name, parts): (&String, &Value)| {
         let status = parts.get("status").unwrap_or(&Value::Null);
-        let class = parts.pointer("/info/config/connector.class").and_then(Value::as_str);
+        let class = parts
+            .pointer("/info/config/connector.class")
+            .and_then(Value::as_str);
         vec![
             name.clone(),
             text(status, "type"),
@@ -98,12 +104,23 @@ fn task_summary(status: &Value) -> String {
     for task in tasks(status) {
         *counts.entry(text(task, "state")).or_default() += 1;
     }
-    let parts: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {state}")).collect();
-    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+    let parts: Vec<String> = counts
+        .iter()
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
+    if parts.is_empty() {
+        "none".to_owned()
+    } else {
+        parts.join(", ")
+    }
 }
 
 fn tasks(status: &Value) -> &[Value] {
-    status.get("tasks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    status
+        .get("tasks")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }
 
 /// Exit code 4 if anything is FAILED, so that scripts can ask.
@@ -117,10 +134,19 @@ fn status(status: &Value, json: bool) -> Result<(), CliError> {
     if json {
         println!("{status:#}");
     } else {
-        println!("{name} ({}): {}", text(status, "type"), text(&connector, "state"));
+        println!(
+            "{name} ({}): {}",
+            text(status, "type"),
+            text(&connector, "state")
+        );
         print_trace(&connector);
         for task in tasks(status) {
-            println!("  task {}: {} on {}", text(task, "id"), text(task, "state"), text(task, "worker_id"));
+            println!(
+                "  task {}: {} on {}",
+                text(task, "id"),
+                text(task, "state"),
+                text(task, "worker_id")
+            );
             print_trace(task);
         }
     }
@@ -142,7 +168,11 @@ fn config(client: &Client, path: &str, set: Option<&Path>, json: bool) -> Result
     let config = match set {
         Some(file) => {
             let (_, config) = properties::connector(file)?;
-            client.put(path, Some(&json!(config)))?.get("config").cloned().unwrap_or_default()
+            client
+                .put(path, Some(&json!(config)))?
+                .get("config")
+                .cloned()
+                .unwrap_or_default()
         }
         None => client.get(path)?,
     };

@@ -36,23 +36,38 @@ pub(crate) fn run(options: &Dev) -> Result<(), CliError> {
 
 fn settings(options: &Dev, state_directory: String) -> Result<ConfigMap, CliError> {
     let current = std::env::current_dir().map_err(CliError::Start)?;
-    let directories =
-        if options.directories.is_empty() { vec![current] } else { options.directories.clone() };
-    let list: Vec<String> = directories.iter().map(|d| d.display().to_string()).collect();
+    let directories = if options.directories.is_empty() {
+        vec![current]
+    } else {
+        options.directories.clone()
+    };
+    let list: Vec<String> = directories
+        .iter()
+        .map(|d| d.display().to_string())
+        .collect();
     let mut raw: ConfigMap = [
         ("tidegate.state.directory", state_directory),
         ("tidegate.directories", list.join(",")),
         ("listeners", format!("http://127.0.0.1:{}", options.port)),
         // What one types at a prompt is text.
-        ("key.converter", "org.apache.kafka.connect.storage.StringConverter".to_owned()),
-        ("value.converter", "org.apache.kafka.connect.storage.StringConverter".to_owned()),
+        (
+            "key.converter",
+            "org.apache.kafka.connect.storage.StringConverter".to_owned(),
+        ),
+        (
+            "value.converter",
+            "org.apache.kafka.connect.storage.StringConverter".to_owned(),
+        ),
         ("offset.flush.interval.ms", "1000".to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
     // Compiled plugins are worth keeping between runs: the next upload is instant.
     if let Some(cache) = cache_directory() {
-        raw.insert("tidegate.cache.directory".to_owned(), cache.display().to_string());
+        raw.insert(
+            "tidegate.cache.directory".to_owned(),
+            cache.display().to_string(),
+        );
     }
     for setting in &options.settings {
         let (key, value) = setting

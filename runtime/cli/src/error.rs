@@ -38,7 +38,9 @@ pub(crate) enum CliError {
     #[error("start the worker: {0}")]
     Start(std::io::Error),
     /// The worker cannot be reached.
-    #[error("no worker answers at {url}: {reason}; start one with tidegate dev, or give its address with --url")]
+    #[error(
+        "no worker answers at {url}: {reason}; start one with tidegate dev, or give its address with --url"
+    )]
     Unreachable { url: String, reason: String },
     /// The worker refused.
     #[error("{message} (HTTP {code})")]

@@ -25,7 +25,10 @@ const COMPILE: &str = "compile-component";
 
 fn main() -> ExitCode {
     // Before anything else: this process is to have nothing but the compiler in it.
-    if std::env::args_os().nth(1).is_some_and(|first| first == COMPILE) {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|first| first == COMPILE)
+    {
         return tidegate_sandbox::compile_child();
     }
     match run(Arguments::parse()) {

@@ -19,7 +19,9 @@ pub(crate) fn run(server: &Server, command: PluginCommand) -> Result<(), CliErro
         PluginCommand::List { json } => list(&client, json),
         PluginCommand::Inspect { name, json } => inspect(&client, &name, json),
         PluginCommand::Delete { name, version } => {
-            let version = version.map(|v| format!("?version={}", segment(&v))).unwrap_or_default();
+            let version = version
+                .map(|v| format!("?version={}", segment(&v)))
+                .unwrap_or_default();
             client.delete(&format!("/plugins/{}{version}", segment(&name)))?;
             println!("deleted {name}");
             Ok(())
@@ -79,9 +81,17 @@ fn inspect(client: &Client, name: &str, json: bool) -> Result<(), CliError> {
         println!("{plugin:#}");
         return Ok(());
     }
-    println!("{} {} ({})", text(&plugin, "name"), text(&plugin, "version"), text(&plugin, "kind"));
+    println!(
+        "{} {} ({})",
+        text(&plugin, "name"),
+        text(&plugin, "version"),
+        text(&plugin, "kind")
+    );
     println!("{}\n", text(&plugin, "documentation"));
-    println!("connector.class  {}", names(&plugin, "aliases", text(&plugin, "name")));
+    println!(
+        "connector.class  {}",
+        names(&plugin, "aliases", text(&plugin, "name"))
+    );
     println!("sha-256          {}\n", text(&plugin, "digest"));
     let definitions = plugin.get("definitions").and_then(Value::as_array);
     let rows: Vec<Vec<String>> = definitions
@@ -90,8 +100,17 @@ fn inspect(client: &Client, name: &str, json: bool) -> Result<(), CliError> {
         .iter()
         .map(|d| {
             let required = d.get("required").and_then(Value::as_bool) == Some(true);
-            let default = if required { "(required)".to_owned() } else { text(d, "default_value") };
-            vec![text(d, "name"), text(d, "type"), default, text(d, "documentation")]
+            let default = if required {
+                "(required)".to_owned()
+            } else {
+                text(d, "default_value")
+            };
+            vec![
+                text(d, "name"),
+                text(d, "type"),
+                default,
+                text(d, "documentation"),
+            ]
         })
         .collect();
     table::print(&["KEY", "TYPE", "DEFAULT", "MEANING"], &rows);
@@ -99,9 +118,16 @@ fn inspect(client: &Client, name: &str, json: bool) -> Result<(), CliError> {
 }
 
 fn names(value: &Value, key: &str, first: String) -> String {
-    let more = value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let more = value
+        .get(key)
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     let more = more.iter().filter_map(Value::as_str).map(str::to_owned);
-    std::iter::once(first).chain(more).collect::<Vec<_>>().join(", ")
+    std::iter::once(first)
+        .chain(more)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// A field as text; nothing where there is none.

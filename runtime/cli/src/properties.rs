@@ -12,7 +12,10 @@ fn read(path: &Path) -> Result<Vec<u8>, CliError> {
 }
 
 fn bad(path: &Path, reason: impl ToString) -> CliError {
-    CliError::Read { path: path.display().to_string(), reason: reason.to_string() }
+    CliError::Read {
+        path: path.display().to_string(),
+        reason: reason.to_string(),
+    }
 }
 
 /// A `.properties` file as Java reads it, in UTF-8.
@@ -60,7 +63,10 @@ fn json(path: &Path) -> Result<ConfigMap, CliError> {
             Value::String(text) => Ok((key, text)),
             Value::Number(number) => Ok((key, number.to_string())),
             Value::Bool(bool) => Ok((key, bool.to_string())),
-            _ => Err(bad(path, format!("the value of {key} is not a string, number or boolean"))),
+            _ => Err(bad(
+                path,
+                format!("the value of {key} is not a string, number or boolean"),
+            )),
         })
         .collect()
 }
@@ -93,7 +99,10 @@ mod tests {
     #[test]
     fn connectors_in_each_form() {
         for (name, text) in [
-            ("c.json", r#"{"name":"c","config":{"tasks.max":2,"x":true}}"#),
+            (
+                "c.json",
+                r#"{"name":"c","config":{"tasks.max":2,"x":true}}"#,
+            ),
             ("c.json", r#"{"name":"c","tasks.max":"2","x":"true"}"#),
             ("c.properties", "name=c\ntasks.max=2\nx=true\n"),
         ] {
@@ -106,7 +115,12 @@ mod tests {
 
     #[test]
     fn bad_files_are_named() {
-        for text in ["{", "[]", r#"{"tasks.max":1}"#, r#"{"name":"c","config":{"x":[1]}}"#] {
+        for text in [
+            "{",
+            "[]",
+            r#"{"tasks.max":1}"#,
+            r#"{"name":"c","config":{"x":[1]}}"#,
+        ] {
             let (_keep, path) = file("bad.json", text);
             let error = connector(&path).unwrap_err().to_string();
             assert!(error.contains("bad.json"), "{error}");

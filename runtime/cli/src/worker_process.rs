@@ -85,11 +85,17 @@ async fn serve(
 
 async fn build(settings: WorkerSettings) -> Result<Worker, CliError> {
     if !settings.ignored.is_empty() {
-        tracing::warn!("these keys of the worker's configuration mean nothing here: {}", settings.ignored.join(", "));
+        tracing::warn!(
+            "these keys of the worker's configuration mean nothing here: {}",
+            settings.ignored.join(", ")
+        );
     }
     let (kafka, ignored) = Kafka::new(settings.kafka.clone())?;
     if !ignored.is_empty() {
-        tracing::warn!("these Kafka client settings mean nothing here: {}", ignored.join(", "));
+        tracing::warn!(
+            "these Kafka client settings mean nothing here: {}",
+            ignored.join(", ")
+        );
     }
     let sandbox = Sandbox::new(SandboxOptions {
         cache_directory: settings.cache_directory.clone(),
@@ -124,7 +130,10 @@ async fn listen(
             let shutdown = async move {
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(shutdown).await {
+            if let Err(error) = axum::serve(listener, router)
+                .with_graceful_shutdown(shutdown)
+                .await
+            {
                 tracing::error!("serve REST: {error}");
             }
         }));
@@ -153,4 +162,3 @@ impl Signals {
         }
     }
 }
-

@@ -51,22 +51,30 @@ impl StateStore for MemoryStore {
 
     fn offsets(&self, connector: &str) -> StoreFuture<'_, Positions> {
         self.with(|tables| {
-            let own = tables.offsets.iter().filter(|((name, _), _)| name == connector);
-            own.map(|((_, partition), offset)| (partition.clone(), offset.clone())).collect()
+            let own = tables
+                .offsets
+                .iter()
+                .filter(|((name, _), _)| name == connector);
+            own.map(|((_, partition), offset)| (partition.clone(), offset.clone()))
+                .collect()
         })
     }
 
     fn commit_offsets(&self, connector: &str, positions: Positions) -> StoreFuture<'_, ()> {
         self.with(|tables| {
             for (partition, offset) in positions {
-                tables.offsets.insert((connector.to_owned(), partition), offset);
+                tables
+                    .offsets
+                    .insert((connector.to_owned(), partition), offset);
             }
         })
     }
 
     fn put_plugin(&self, info: PluginInfo, component: Vec<u8>) -> StoreFuture<'_, ()> {
         self.with(|tables| {
-            tables.plugins.insert(info.digest.clone(), (info, component));
+            tables
+                .plugins
+                .insert(info.digest.clone(), (info, component));
         })
     }
 
@@ -77,10 +85,21 @@ impl StateStore for MemoryStore {
     }
 
     fn plugins(&self) -> StoreFuture<'_, Vec<PluginInfo>> {
-        self.with(|tables| tables.plugins.values().map(|(info, _)| info.clone()).collect())
+        self.with(|tables| {
+            tables
+                .plugins
+                .values()
+                .map(|(info, _)| info.clone())
+                .collect()
+        })
     }
 
     fn component(&self, digest: &str) -> StoreFuture<'_, Option<Vec<u8>>> {
-        self.with(|tables| tables.plugins.get(digest).map(|(_, component)| component.clone()))
+        self.with(|tables| {
+            tables
+                .plugins
+                .get(digest)
+                .map(|(_, component)| component.clone())
+        })
     }
 }

@@ -72,7 +72,9 @@ impl SledStore {
             components,
             db,
         };
-        Ok(Self { tables: Arc::new(tables) })
+        Ok(Self {
+            tables: Arc::new(tables),
+        })
     }
 
     /// sled blocks on the disk, so its work goes to a thread for that.
@@ -85,17 +87,26 @@ impl SledStore {
         Box::pin(async move {
             tokio::task::spawn_blocking(move || work(&tables))
                 .await
-                .map_err(|e| StoreError::Storage { action, reason: e.to_string() })?
+                .map_err(|e| StoreError::Storage {
+                    action,
+                    reason: e.to_string(),
+                })?
         })
     }
 }
 
 fn storage<E: ToString>(action: &'static str) -> impl Fn(E) -> StoreError {
-    move |e| StoreError::Storage { action, reason: e.to_string() }
+    move |e| StoreError::Storage {
+        action,
+        reason: e.to_string(),
+    }
 }
 
 fn damaged<E: ToString>(what: &str) -> impl Fn(E) -> StoreError + '_ {
-    move |e| StoreError::Damaged { what: what.to_owned(), reason: e.to_string() }
+    move |e| StoreError::Damaged {
+        what: what.to_owned(),
+        reason: e.to_string(),
+    }
 }
 
 impl Tables {
@@ -124,10 +135,12 @@ impl Tables {
                 meta.insert(LAST_PLACE, &last.to_be_bytes())?;
                 Ok(places)
             })
-            .map_err(|e: sled::transaction::TransactionError<StoreError>| match e {
-                sled::transaction::TransactionError::Abort(error) => error,
-                sled::transaction::TransactionError::Storage(error) => storage(ACTION)(error),
-            })?;
+            .map_err(
+                |e: sled::transaction::TransactionError<StoreError>| match e {
+                    sled::transaction::TransactionError::Abort(error) => error,
+                    sled::transaction::TransactionError::Storage(error) => storage(ACTION)(error),
+                },
+            )?;
         // The caller will answer 2xx: only now may it (D9).
         self.db.flush().map_err(storage(ACTION))?;
         Ok(places)
@@ -167,7 +180,10 @@ impl Tables {
         const ACTION: &str = "commit source offsets";
         let mut batch = sled::Batch::default();
         for (partition, offset) in positions {
-            batch.insert(offset_key(connector, partition.as_str()), offset.as_str().as_bytes());
+            batch.insert(
+                offset_key(connector, partition.as_str()),
+                offset.as_str().as_bytes(),
+            );
         }
         self.offsets.apply_batch(batch).map_err(storage(ACTION))?;
         self.db.flush().map_err(storage(ACTION))?;
@@ -189,14 +205,18 @@ impl Tables {
         };
         write().map_err(storage(ACTION))?;
         let text = serde_json::to_vec(info).map_err(storage(ACTION))?;
-        self.plugins.insert(info.digest.as_bytes(), text).map_err(storage(ACTION))?;
+        self.plugins
+            .insert(info.digest.as_bytes(), text)
+            .map_err(storage(ACTION))?;
         self.db.flush().map_err(storage(ACTION))?;
         Ok(())
     }
 
     fn delete_plugin(&self, digest: &str) -> Result<(), StoreError> {
         const ACTION: &str = "delete the plugin";
-        self.plugins.remove(digest.as_bytes()).map_err(storage(ACTION))?;
+        self.plugins
+            .remove(digest.as_bytes())
+            .map_err(storage(ACTION))?;
         self.db.flush().map_err(storage(ACTION))?;
         // Left behind after a crash, the file does no harm: nothing names it.
         let _ = std::fs::remove_file(self.components.join(format!("{digest}.wasm")));
@@ -237,7 +257,9 @@ fn offset_key(connector: &str, partition: &str) -> Vec<u8> {
 
 impl StateStore for SledStore {
     fn append(&self, records: Vec<ConfigRecord>) -> StoreFuture<'_, Vec<u64>> {
-        self.blocking("append to the config log", move |tables| tables.append(&records))
+        self.blocking("append to the config log", move |tables| {
+            tables.append(&records)
+        })
     }
 
     fn read_log(&self) -> StoreFuture<'_, Vec<(u64, ConfigRecord)>> {
@@ -246,7 +268,9 @@ impl StateStore for SledStore {
 
     fn offsets(&self, connector: &str) -> StoreFuture<'_, Positions> {
         let connector = connector.to_owned();
-        self.blocking("read source offsets", move |tables| tables.offsets(&connector))
+        self.blocking("read source offsets", move |tables| {
+            tables.offsets(&connector)
+        })
     }
 
     fn commit_offsets(&self, connector: &str, positions: Positions) -> StoreFuture<'_, ()> {
@@ -257,12 +281,16 @@ impl StateStore for SledStore {
     }
 
     fn put_plugin(&self, info: PluginInfo, component: Vec<u8>) -> StoreFuture<'_, ()> {
-        self.blocking("store the plugin", move |tables| tables.put_plugin(&info, &component))
+        self.blocking("store the plugin", move |tables| {
+            tables.put_plugin(&info, &component)
+        })
     }
 
     fn delete_plugin(&self, digest: &str) -> StoreFuture<'_, ()> {
         let digest = digest.to_owned();
-        self.blocking("delete the plugin", move |tables| tables.delete_plugin(&digest))
+        self.blocking("delete the plugin", move |tables| {
+            tables.delete_plugin(&digest)
+        })
     }
 
     fn plugins(&self) -> StoreFuture<'_, Vec<PluginInfo>> {
@@ -271,7 +299,9 @@ impl StateStore for SledStore {
 
     fn component(&self, digest: &str) -> StoreFuture<'_, Option<Vec<u8>>> {
         let digest = digest.to_owned();
-        self.blocking("read the component", move |tables| tables.component(&digest))
+        self.blocking("read the component", move |tables| {
+            tables.component(&digest)
+        })
     }
 }
 
@@ -292,8 +322,10 @@ mod tests {
     async fn what_was_answered_survives_a_reopening() {
         let directory = tempfile::tempdir().unwrap();
         let positions = vec![(partition(r#"{"f":"a"}"#), offset(r#"{"p":1}"#))];
-        let connector =
-            |value| ConfigRecord::Connector { name: "c".into(), config: Some([value].into()) };
+        let connector = |value| ConfigRecord::Connector {
+            name: "c".into(),
+            config: Some([value].into()),
+        };
         let first = connector(("k".to_owned(), "1".to_owned()));
         let second = connector(("k".to_owned(), "2".to_owned()));
         {
@@ -306,7 +338,10 @@ mod tests {
         }
         let store = SledStore::open(directory.path()).unwrap();
         let log = store.read_log().await.unwrap();
-        assert_eq!(log.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(
+            log.iter().map(|(place, _)| *place).collect::<Vec<_>>(),
+            [2, 3, 4]
+        );
         assert_eq!(log.last().unwrap().1, second);
         assert_eq!(store.offsets("c").await.unwrap(), positions);
         assert_eq!(store.append(vec![second]).await.unwrap(), [5]);
@@ -317,7 +352,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = SledStore::open(directory.path()).unwrap();
         for name in ["a", "ab"] {
-            let position = (partition(r#"{"f":1}"#), offset(&format!(r#"{{"n":"{name}"}}"#)));
+            let position = (
+                partition(r#"{"f":1}"#),
+                offset(&format!(r#"{{"n":"{name}"}}"#)),
+            );
             store.commit_offsets(name, vec![position]).await.unwrap();
         }
         let own = store.offsets("a").await.unwrap();
@@ -329,6 +367,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let _first = SledStore::open(directory.path()).unwrap();
         let second = SledStore::open(directory.path()).err().unwrap();
-        assert!(second.to_string().contains("another worker uses it"), "{second}");
+        assert!(
+            second.to_string().contains("another worker uses it"),
+            "{second}"
+        );
     }
 }

@@ -79,7 +79,11 @@ impl BatchAcks {
         {
             let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
             failures.0 += 1;
-            if failures.1.as_ref().is_none_or(|first| first.kind < failure.kind) {
+            if failures
+                .1
+                .as_ref()
+                .is_none_or(|first| first.kind < failure.kind)
+            {
                 failures.1 = Some(failure);
             }
         }
@@ -118,9 +122,15 @@ mod tests {
     #[test]
     fn a_failure_that_may_pass_is_not_hidden() {
         let acks = BatchAcks::new(2, Arc::default());
-        let failure = |kind| RecordFailure { reason: "x".into(), kind };
+        let failure = |kind| RecordFailure {
+            reason: "x".into(),
+            kind,
+        };
         acks.failed(failure(FailureKind::Transient));
         acks.failed(failure(FailureKind::Record));
-        assert_eq!(acks.outcome(), Some(Outcome::Failed(2, failure(FailureKind::Transient))));
+        assert_eq!(
+            acks.outcome(),
+            Some(Outcome::Failed(2, failure(FailureKind::Transient)))
+        );
     }
 }

@@ -102,7 +102,9 @@ pub fn translate(java: &ConfigMap, kind: ClientKind) -> Result<Translated, Clien
                 set(key, if value.is_empty() { "none" } else { value });
             }
             "buffer.memory" => {
-                let kbytes = value.parse::<u64>().map_or(32 << 10, |bytes| (bytes >> 10).max(1));
+                let kbytes = value
+                    .parse::<u64>()
+                    .map_or(32 << 10, |bytes| (bytes >> 10).max(1));
                 set("queue.buffering.max.kbytes", &kbytes.to_string());
             }
             "acks" if value == "-1" => set("acks", "all"),
@@ -115,13 +117,18 @@ pub fn translate(java: &ConfigMap, kind: ClientKind) -> Result<Translated, Clien
                 out.ignored.push(key.clone());
             }
             _ => {
-                let name =
-                    RENAMED.iter().find(|(java, _)| java == key).map_or(key.as_str(), |(_, ours)| ours);
+                let name = RENAMED
+                    .iter()
+                    .find(|(java, _)| java == key)
+                    .map_or(key.as_str(), |(_, ours)| ours);
                 match known(name, value, kind) {
                     Known::Yes => set(name, value),
                     Known::No => out.ignored.push(key.clone()),
                     Known::Invalid(reason) => {
-                        return Err(ClientConfigError::Value { key: key.clone(), reason });
+                        return Err(ClientConfigError::Value {
+                            key: key.clone(),
+                            reason,
+                        });
                     }
                 }
             }
@@ -138,7 +145,13 @@ enum Known {
 
 /// Asks librdkafka itself, so that the list of its keys is not kept twice.
 fn known(key: &str, value: &str, kind: ClientKind) -> Known {
-    let producer_only = ["acks", "linger.ms", "batch.size", "retries", "enable.idempotence"];
+    let producer_only = [
+        "acks",
+        "linger.ms",
+        "batch.size",
+        "retries",
+        "enable.idempotence",
+    ];
     if kind != ClientKind::Producer && producer_only.contains(&key) {
         return Known::No;
     }
@@ -162,7 +175,10 @@ fn stores(java: &ConfigMap, set: &mut impl FnMut(&str, &str)) -> Result<(), Clie
             Some(kind) if kind.eq_ignore_ascii_case("PEM") => set("ssl.ca.location", location),
             other => {
                 let value = other.unwrap_or("JKS (the default)").to_owned();
-                return Err(ClientConfigError::Store { key: "ssl.truststore.type", value });
+                return Err(ClientConfigError::Store {
+                    key: "ssl.truststore.type",
+                    value,
+                });
             }
         }
     }
@@ -183,7 +199,10 @@ fn stores(java: &ConfigMap, set: &mut impl FnMut(&str, &str)) -> Result<(), Clie
             }
             other => {
                 let value = other.unwrap_or("JKS (the default)").to_owned();
-                return Err(ClientConfigError::Store { key: "ssl.keystore.type", value });
+                return Err(ClientConfigError::Store {
+                    key: "ssl.keystore.type",
+                    value,
+                });
             }
         }
     }
@@ -211,11 +230,18 @@ mod tests {
     use super::*;
 
     fn java(pairs: &[(&str, &str)]) -> ConfigMap {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
     }
 
     fn settings(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        translate(&java(pairs), ClientKind::Producer).unwrap().settings.into_iter().collect()
+        translate(&java(pairs), ClientKind::Producer)
+            .unwrap()
+            .settings
+            .into_iter()
+            .collect()
     }
 
     fn pair(key: &str, value: &str) -> (String, String) {
@@ -249,21 +275,36 @@ mod tests {
 
     #[test]
     fn java_stores_are_refused_with_the_way_out() {
-        let error =
-            translate(&java(&[("ssl.truststore.location", "/t.jks")]), ClientKind::Admin).unwrap_err();
+        let error = translate(
+            &java(&[("ssl.truststore.location", "/t.jks")]),
+            ClientKind::Admin,
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("use PEM"), "{error}");
     }
 
     #[test]
     fn renamed_ignored_and_invalid() {
         assert_eq!(
-            settings(&[("buffer.memory", "1048576"), ("linger.ms", "7"), ("acks", "-1")]),
-            [pair("acks", "all"), pair("linger.ms", "7"), pair("queue.buffering.max.kbytes", "1024")]
+            settings(&[
+                ("buffer.memory", "1048576"),
+                ("linger.ms", "7"),
+                ("acks", "-1")
+            ]),
+            [
+                pair("acks", "all"),
+                pair("linger.ms", "7"),
+                pair("queue.buffering.max.kbytes", "1024")
+            ]
         );
-        let ignored =
-            translate(&java(&[("key.serializer", "x"), ("made.up", "y")]), ClientKind::Consumer);
+        let ignored = translate(
+            &java(&[("key.serializer", "x"), ("made.up", "y")]),
+            ClientKind::Consumer,
+        );
         assert_eq!(ignored.unwrap().ignored, ["key.serializer", "made.up"]);
         let invalid = translate(&java(&[("fetch.min.bytes", "many")]), ClientKind::Consumer);
-        assert!(matches!(invalid, Err(ClientConfigError::Value { key, .. }) if key == "fetch.min.bytes"));
+        assert!(
+            matches!(invalid, Err(ClientConfigError::Value { key, .. }) if key == "fetch.min.bytes")
+        );
     }
 }

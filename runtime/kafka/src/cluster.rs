@@ -103,7 +103,11 @@ impl Kafka {
             producers: Mutex::default(),
         }));
         let mut ignored = Vec::new();
-        for kind in [ClientKind::Admin, ClientKind::Producer, ClientKind::Consumer] {
+        for kind in [
+            ClientKind::Admin,
+            ClientKind::Producer,
+            ClientKind::Consumer,
+        ] {
             ignored.extend(kafka.client_config(kind, &ConfigMap::new())?.1);
         }
         ignored.sort();
@@ -115,7 +119,11 @@ impl Kafka {
     ///
     /// # Errors
     /// [`KafkaError::Settings`] names the key.
-    pub fn check_overrides(&self, kind: ClientKind, overrides: &ConfigMap) -> Result<(), KafkaError> {
+    pub fn check_overrides(
+        &self,
+        kind: ClientKind,
+        overrides: &ConfigMap,
+    ) -> Result<(), KafkaError> {
         self.client_config(kind, overrides).map(|_| ())
     }
 
@@ -134,14 +142,24 @@ impl Kafka {
         let mut java = settings.common.clone();
         java.extend(own.clone());
         java.extend(overrides.clone());
-        let place = if overrides.is_empty() { "worker" } else { place };
-        let translated = translate(&java, kind)
-            .map_err(|source| KafkaError::Settings { place: place.to_owned(), source })?;
+        let place = if overrides.is_empty() {
+            "worker"
+        } else {
+            place
+        };
+        let translated = translate(&java, kind).map_err(|source| KafkaError::Settings {
+            place: place.to_owned(),
+            source,
+        })?;
         let mut all = translated.settings;
         if let Some(embedded) = &settings.embedded {
-            all.insert("bootstrap.servers".to_owned(), embedded.bootstrap_servers().to_owned());
+            all.insert(
+                "bootstrap.servers".to_owned(),
+                embedded.bootstrap_servers().to_owned(),
+            );
         }
-        all.entry("client.id".to_owned()).or_insert_with(|| "tidegate".to_owned());
+        all.entry("client.id".to_owned())
+            .or_insert_with(|| "tidegate".to_owned());
         Ok((all, translated.ignored))
     }
 
@@ -151,7 +169,11 @@ impl Kafka {
     /// [`KafkaError`] if the settings are wrong.
     pub fn producer(&self, overrides: &ConfigMap) -> Result<ProducerHandle, KafkaError> {
         let (settings, _) = self.client_config(ClientKind::Producer, overrides)?;
-        let mut producers = self.0.producers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut producers = self
+            .0
+            .producers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let usable = producers.get(&settings).and_then(Weak::upgrade);
         // A producer with a fatal error stays so: its tasks come here again for a new one.
         if let Some(producer) = usable.filter(|producer| !producer.is_fatal()) {
@@ -175,17 +197,26 @@ impl Kafka {
     /// [`KafkaError::Unreachable`].
     pub fn cluster_id(&self, timeout: Duration) -> Result<String, KafkaError> {
         let (settings, _) = self.client_config(ClientKind::Admin, &ConfigMap::new())?;
-        let bootstrap_servers = settings.get("bootstrap.servers").cloned().unwrap_or_default();
-        let client: BaseConsumer = client_config(&settings)
-            .create()
-            .map_err(|e| KafkaError::Client { client: "client", reason: e.to_string() })?;
+        let bootstrap_servers = settings
+            .get("bootstrap.servers")
+            .cloned()
+            .unwrap_or_default();
+        let client: BaseConsumer =
+            client_config(&settings)
+                .create()
+                .map_err(|e| KafkaError::Client {
+                    client: "client",
+                    reason: e.to_string(),
+                })?;
         let unreachable = |reason: String| KafkaError::Unreachable {
             bootstrap_servers: bootstrap_servers.clone(),
             seconds: timeout.as_secs(),
             reason,
         };
         // Metadata first: it comes with an error where the cluster id is only absent.
-        client.fetch_metadata(None, timeout).map_err(|e| unreachable(e.to_string()))?;
+        client
+            .fetch_metadata(None, timeout)
+            .map_err(|e| unreachable(e.to_string()))?;
         client
             .client()
             .fetch_cluster_id(timeout)

@@ -16,8 +16,8 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use crate::TopicPartition;
 use crate::client_config::ClientKind;
 use crate::cluster::{Inner, Kafka, KafkaError, client_config};
-pub use crate::rebalance::{ConsumerEvent, StartPositions};
 use crate::rebalance::SinkContext;
+pub use crate::rebalance::{ConsumerEvent, StartPositions};
 use crate::record_batch::RecordBatch;
 use crate::retention::record_bytes;
 
@@ -78,14 +78,25 @@ impl Kafka {
     /// [`KafkaError`] if the settings are wrong or the client cannot be made.
     pub fn consumer(&self, settings: &ConsumerSettings) -> Result<SinkConsumer, KafkaError> {
         let (mut own, _) = self.client_config(ClientKind::Consumer, &settings.overrides)?;
-        let group = own.entry("group.id".to_owned()).or_insert_with(|| settings.group.clone()).clone();
+        let group = own
+            .entry("group.id".to_owned())
+            .or_insert_with(|| settings.group.clone())
+            .clone();
         self.0.consumers.fetch_add(1, Ordering::Relaxed);
         let share = CountDown(Arc::clone(&self.0));
-        let mut all: BTreeMap<String, String> =
-            DEFAULTS.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let mut all: BTreeMap<String, String> = DEFAULTS
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         let fetch_share = self.fetch_share_bytes();
-        all.insert("queued.max.messages.kbytes".to_owned(), (fetch_share >> 10).to_string());
-        all.insert("fetch.max.bytes".to_owned(), fetch_share.max(1 << 20).to_string());
+        all.insert(
+            "queued.max.messages.kbytes".to_owned(),
+            (fetch_share >> 10).to_string(),
+        );
+        all.insert(
+            "fetch.max.bytes".to_owned(),
+            fetch_share.max(1 << 20).to_string(),
+        );
         all.insert("fetch.message.max.bytes".to_owned(), (1 << 20).to_string());
         all.extend(own);
         // The offsets are ours to commit (D2), whatever anybody configures.
@@ -102,15 +113,22 @@ impl Kafka {
             retention: self.0.retention.clone(),
             group: group.clone(),
         };
-        let client_error =
-            |reason: String| KafkaError::Client { client: "consumer", reason };
+        let client_error = |reason: String| KafkaError::Client {
+            client: "consumer",
+            reason,
+        };
         let consumer: BaseConsumer<SinkContext> = client_config(&all)
             .create_with_context(context)
             .map_err(|e| client_error(e.to_string()))?;
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
-        consumer.subscribe(&topics).map_err(|e| client_error(e.to_string()))?;
+        consumer
+            .subscribe(&topics)
+            .map_err(|e| client_error(e.to_string()))?;
         let consumer = Arc::new(consumer);
-        let (stop, paused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (stop, paused) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicBool::new(false)),
+        );
         let reader = Reader {
             consumer: Arc::clone(&consumer),
             events: sender,
@@ -156,7 +174,10 @@ impl Drop for CountDown {
 fn max_poll_records(overrides: &ConfigMap, worker: &ConfigMap) -> usize {
     let key = "max.poll.records";
     let configured = overrides.get(key).or_else(|| worker.get(key));
-    configured.and_then(|v| v.trim().parse().ok()).unwrap_or(DEFAULT_MAX_POLL_RECORDS).max(1)
+    configured
+        .and_then(|v| v.trim().parse().ok())
+        .unwrap_or(DEFAULT_MAX_POLL_RECORDS)
+        .max(1)
 }
 
 impl SinkConsumer {
@@ -245,12 +266,17 @@ impl Reader {
         let mut left = false;
         while !left && !self.events.is_closed() {
             let _ = self.consumer.poll(Duration::from_millis(20));
-            left = self.consumer.assignment().is_ok_and(|assigned| assigned.count() == 0);
+            left = self
+                .consumer
+                .assignment()
+                .is_ok_and(|assigned| assigned.count() == 0);
         }
     }
 
     fn hold(&self, pause: bool) -> bool {
-        let Ok(assigned) = self.consumer.assignment() else { return false };
+        let Ok(assigned) = self.consumer.assignment() else {
+            return false;
+        };
         let done = if pause {
             self.consumer.pause(&assigned)
         } else {
@@ -298,7 +324,10 @@ impl Reader {
             );
         }
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = pending.iter_mut().rev().find(|batch| batch.topic == message.topic());
+        let known = pending
+            .iter_mut()
+            .rev()
+            .find(|batch| batch.topic == message.topic());
         match known {
             Some(batch) => batch.push(message),
             None => {
@@ -323,7 +352,10 @@ impl Reader {
                 }
                 if self.stop.load(Ordering::Relaxed) {
                     // Not accepted, so not committed: read again later.
-                    self.pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                    self.pending
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .clear();
                     return;
                 }
                 if waited < BUSY {
@@ -337,7 +369,10 @@ impl Reader {
                 }
                 if let ConsumerEvent::Records(batch) = event {
                     // Back in the list while polling, where a revoke finds it.
-                    self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(0, batch);
+                    self.pending
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(0, batch);
                     if let Some(Ok(message)) = self.consumer.poll(POLL) {
                         self.keep(&message);
                     }
@@ -357,6 +392,10 @@ impl Reader {
 
     fn take_pending(&self) -> Option<RecordBatch> {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        if pending.is_empty() { None } else { Some(pending.remove(0)) }
+        if pending.is_empty() {
+            None
+        } else {
+            Some(pending.remove(0))
+        }
     }
 }

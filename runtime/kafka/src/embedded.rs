@@ -45,7 +45,10 @@ impl EmbeddedKafka {
             .recv()
             .map_err(|e| KafkaError::Embedded(e.to_string()))?
             .map_err(KafkaError::Embedded)?;
-        Ok(Self { bootstrap_servers, requests })
+        Ok(Self {
+            bootstrap_servers,
+            requests,
+        })
     }
 
     /// Where it listens.
@@ -59,12 +62,21 @@ impl EmbeddedKafka {
     /// With librdkafka's words.
     pub fn create_topic(&self, name: &str, partitions: i32) -> Result<(), KafkaError> {
         let (answer, answered) = channel();
-        let request = CreateTopic { name: name.to_owned(), partitions, answer };
-        self.requests.send(request).map_err(|e| KafkaError::Embedded(e.to_string()))?;
+        let request = CreateTopic {
+            name: name.to_owned(),
+            partitions,
+            answer,
+        };
+        self.requests
+            .send(request)
+            .map_err(|e| KafkaError::Embedded(e.to_string()))?;
         answered
             .recv()
             .map_err(|e| KafkaError::Embedded(e.to_string()))?
-            .map_err(|reason| KafkaError::Topic { topic: name.to_owned(), reason })
+            .map_err(|reason| KafkaError::Topic {
+                topic: name.to_owned(),
+                reason,
+            })
     }
 }
 

@@ -15,7 +15,9 @@ pub enum JaasError {
     #[error("sasl.jaas.config lacks {0}=\"...\"")]
     Missing(&'static str),
     /// Not of the form `module flag key="value" ... ;`.
-    #[error("sasl.jaas.config is not of the form MODULE required username=\"...\" password=\"...\";")]
+    #[error(
+        "sasl.jaas.config is not of the form MODULE required username=\"...\" password=\"...\";"
+    )]
     Form,
 }
 
@@ -26,15 +28,24 @@ pub enum JaasError {
 pub fn credentials(line: &str) -> Result<(String, String), JaasError> {
     let line = line.trim();
     let line = line.strip_suffix(';').ok_or(JaasError::Form)?;
-    let (module, rest) = line.split_once(char::is_whitespace).ok_or(JaasError::Form)?;
+    let (module, rest) = line
+        .split_once(char::is_whitespace)
+        .ok_or(JaasError::Form)?;
     let module = module.rsplit('.').next().unwrap_or(module);
     if module != "PlainLoginModule" && module != "ScramLoginModule" {
         return Err(JaasError::Module(module.to_owned()));
     }
-    let (_flag, options) = rest.trim_start().split_once(char::is_whitespace).ok_or(JaasError::Form)?;
+    let (_flag, options) = rest
+        .trim_start()
+        .split_once(char::is_whitespace)
+        .ok_or(JaasError::Form)?;
     let mut options = parse_options(options)?;
-    let username = options.remove("username").ok_or(JaasError::Missing("username"))?;
-    let password = options.remove("password").ok_or(JaasError::Missing("password"))?;
+    let username = options
+        .remove("username")
+        .ok_or(JaasError::Missing("username"))?;
+    let password = options
+        .remove("password")
+        .ok_or(JaasError::Missing("password"))?;
     Ok((username, password))
 }
 
@@ -83,7 +94,10 @@ mod tests {
     fn reads_plain_and_scram() {
         let line = r#"org.apache.kafka.common.security.scram.ScramLoginModule required
             username="alice" password="a\"b;c d";"#;
-        assert_eq!(credentials(line), Ok(("alice".to_owned(), "a\"b;c d".to_owned())));
+        assert_eq!(
+            credentials(line),
+            Ok(("alice".to_owned(), "a\"b;c d".to_owned()))
+        );
         let line = "PlainLoginModule required username=bob password='x=y' ;";
         assert_eq!(credentials(line), Ok(("bob".to_owned(), "x=y".to_owned())));
     }

@@ -9,8 +9,8 @@ mod consumer;
 mod embedded;
 mod jaas;
 mod producer;
-mod record_batch;
 mod rebalance;
+mod record_batch;
 mod retention;
 mod topics;
 

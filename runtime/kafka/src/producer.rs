@@ -109,7 +109,10 @@ fn failure(error: &RdKafkaError) -> RecordFailure {
         ) => FailureKind::Permanent,
         _ => FailureKind::Transient,
     };
-    RecordFailure { reason: error.to_string(), kind }
+    RecordFailure {
+        reason: error.to_string(),
+        kind,
+    }
 }
 
 impl SharedProducer {
@@ -117,8 +120,10 @@ impl SharedProducer {
         settings: &BTreeMap<String, String>,
         retention: Option<Arc<Retention>>,
     ) -> Result<Self, KafkaError> {
-        let mut all: BTreeMap<String, String> =
-            DEFAULTS.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let mut all: BTreeMap<String, String> = DEFAULTS
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         // librdkafka refuses acks below all, or no retries, beside idempotence; who asks for them
         // asks for no idempotence.
         if settings.get("acks").is_some_and(|acks| acks != "all")
@@ -129,7 +134,10 @@ impl SharedProducer {
         all.extend(settings.clone());
         let producer = client_config(&all)
             .create_with_context(AckContext { retention })
-            .map_err(|e| KafkaError::Client { client: "producer", reason: e.to_string() })?;
+            .map_err(|e| KafkaError::Client {
+                client: "producer",
+                reason: e.to_string(),
+            })?;
         Ok(Self { producer })
     }
 
@@ -160,7 +168,10 @@ impl ProducerHandle {
                 continue;
             }
             let topic = rows.topic.get(row).copied().unwrap_or(0);
-            let topic = rows.topics.get(usize::from(topic)).map_or("", String::as_str);
+            let topic = rows
+                .topics
+                .get(usize::from(topic))
+                .map_or("", String::as_str);
             let mut record = BaseRecord::with_opaque_to(topic, Arc::clone(acks));
             record.key = key;
             record.payload = value;
@@ -218,7 +229,9 @@ impl<'a> HeaderRows<'a> {
         }
         let mut row = OwnedHeaders::new_with_capacity(count);
         for (key, value) in self.keys.by_ref().zip(self.values.by_ref()).take(count) {
-            let key = key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or("");
+            let key = key
+                .and_then(|key| std::str::from_utf8(key).ok())
+                .unwrap_or("");
             row = row.insert(Header { key, value });
         }
         Some(row)

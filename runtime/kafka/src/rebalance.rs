@@ -66,7 +66,9 @@ impl ConsumerContext for SinkContext {
             self.revoke(consumer, partitions)
         };
         if let Err(error) = done {
-            let _ = self.events.blocking_send(ConsumerEvent::Failed(error.to_string()));
+            let _ = self
+                .events
+                .blocking_send(ConsumerEvent::Failed(error.to_string()));
         }
     }
 }
@@ -79,7 +81,9 @@ impl SinkContext {
     ) -> KafkaResult<()> {
         let list = names(partitions);
         let (answer, answered) = sync_channel(1);
-        let told = self.events.blocking_send(ConsumerEvent::Assigned(list.clone(), answer));
+        let told = self
+            .events
+            .blocking_send(ConsumerEvent::Assigned(list.clone(), answer));
         // Start positions go into the assignment itself: a seek right after it fails.
         if told.is_ok()
             && let Some(positions) = wait(&answered)
@@ -131,7 +135,11 @@ impl SinkContext {
         self.forget_pending(&list);
         let lost = consumer.assignment_lost();
         let (done, answered) = sync_channel(1);
-        let event = ConsumerEvent::Revoked { partitions: list, lost, done };
+        let event = ConsumerEvent::Revoked {
+            partitions: list,
+            lost,
+            done,
+        };
         if self.events.blocking_send(event).is_ok() {
             wait(&answered);
         }
@@ -148,7 +156,8 @@ impl SinkContext {
         for batch in pending.iter_mut() {
             let is_gone = |row: usize| {
                 batch.partitions.get(row).is_some_and(|partition| {
-                    gone.iter().any(|(topic, p)| *topic == batch.topic && p == partition)
+                    gone.iter()
+                        .any(|(topic, p)| *topic == batch.topic && p == partition)
                 })
             };
             *batch = batch.filtered(|row| !is_gone(row));
@@ -158,7 +167,11 @@ impl SinkContext {
 }
 
 fn names(partitions: &TopicPartitionList) -> Vec<TopicPartition> {
-    partitions.elements().iter().map(|e| (e.topic().to_owned(), e.partition())).collect()
+    partitions
+        .elements()
+        .iter()
+        .map(|e| (e.topic().to_owned(), e.partition()))
+        .collect()
 }
 
 /// The loop's answer; none if it has ended.

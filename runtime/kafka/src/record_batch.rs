@@ -26,13 +26,17 @@ pub struct RecordBatch {
 
 impl RecordBatch {
     pub(crate) fn new(topic: &str) -> Self {
-        Self { topic: topic.to_owned(), ..Self::default() }
+        Self {
+            topic: topic.to_owned(),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn push(&mut self, message: &BorrowedMessage<'_>) {
         self.partitions.push(message.partition());
         self.offsets.push(message.offset());
-        self.timestamps.push(message.timestamp().to_millis().unwrap_or(-1));
+        self.timestamps
+            .push(message.timestamp().to_millis().unwrap_or(-1));
         self.keys.push(message.key());
         self.values.push(message.payload());
         match message.headers() {
@@ -42,7 +46,9 @@ impl RecordBatch {
                     counts: vec![0; rows],
                     ..Headers::default()
                 });
-                headers.counts.push(u16::try_from(found.count()).unwrap_or(u16::MAX));
+                headers
+                    .counts
+                    .push(u16::try_from(found.count()).unwrap_or(u16::MAX));
                 for header in found.iter().take(usize::from(u16::MAX)) {
                     headers.keys.push(Some(header.key.as_bytes()));
                     headers.values.push(header.value);
@@ -93,7 +99,11 @@ mod tests {
 
     #[test]
     fn filtering_keeps_headers_with_their_rows() {
-        let column = |rows: &[&str]| rows.iter().map(|r| Some(r.as_bytes())).collect::<ByteColumn>();
+        let column = |rows: &[&str]| {
+            rows.iter()
+                .map(|r| Some(r.as_bytes()))
+                .collect::<ByteColumn>()
+        };
         let batch = RecordBatch {
             topic: "t".into(),
             partitions: vec![0, 1, 0],
@@ -108,8 +118,14 @@ mod tests {
             }),
         };
         let kept = batch.filtered(|row| row > 0);
-        assert_eq!((kept.offsets, kept.values), (vec![6, 7], column(&["y", "z"])));
+        assert_eq!(
+            (kept.offsets, kept.values),
+            (vec![6, 7], column(&["y", "z"]))
+        );
         let headers = kept.headers.unwrap();
-        assert_eq!((headers.counts, headers.keys), (vec![1, 0], column(&["h3"])));
+        assert_eq!(
+            (headers.counts, headers.keys),
+            (vec![1, 0], column(&["h3"]))
+        );
     }
 }

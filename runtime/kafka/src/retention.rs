@@ -47,8 +47,10 @@ impl Retention {
 
     pub(crate) fn consumed(&self, group: &str, topic: &str, partition: i32, bytes: u64) {
         let mut ledger = self.lock();
-        if let Some(total) =
-            ledger.consumed.get_mut(group).and_then(|g| g.get_mut(&(topic.to_owned(), partition)))
+        if let Some(total) = ledger
+            .consumed
+            .get_mut(group)
+            .and_then(|g| g.get_mut(&(topic.to_owned(), partition)))
         {
             *total += bytes;
         }
@@ -66,7 +68,11 @@ impl Retention {
             .iter()
             .filter(|((topic, _), _)| topics.contains(topic))
             .find(|(partition, produced)| {
-                let slowest = ledger.consumed.values().filter_map(|g| g.get(*partition)).min();
+                let slowest = ledger
+                    .consumed
+                    .values()
+                    .filter_map(|g| g.get(*partition))
+                    .min();
                 produced.saturating_sub(slowest.copied().unwrap_or(0)) >= HOLD_BYTES
             })
             .map(|((topic, _), _)| topic.clone())
@@ -86,12 +92,20 @@ mod tests {
         let retention = Retention::default();
         let topics = ["t".to_owned()];
         retention.produced("t", 0, HOLD_BYTES);
-        assert_eq!(retention.full(&topics), Some("t".to_owned()), "nobody reads it");
+        assert_eq!(
+            retention.full(&topics),
+            Some("t".to_owned()),
+            "nobody reads it"
+        );
         for group in ["a", "b"] {
             retention.reads(group, "t", 0);
         }
         retention.consumed("a", "t", 0, HOLD_BYTES);
-        assert_eq!(retention.full(&topics), Some("t".to_owned()), "b has not read it");
+        assert_eq!(
+            retention.full(&topics),
+            Some("t".to_owned()),
+            "b has not read it"
+        );
         retention.consumed("b", "t", 0, 1);
         assert_eq!(retention.full(&topics), None);
         assert_eq!(retention.full(&["u".to_owned()]), None);

@@ -34,11 +34,18 @@ impl Kafka {
         if let Some(embedded) = &self.0.settings.embedded {
             return embedded.create_topic(&spec.name, spec.partitions.max(1));
         }
-        let topic_error = |reason: String| KafkaError::Topic { topic: spec.name.clone(), reason };
+        let topic_error = |reason: String| KafkaError::Topic {
+            topic: spec.name.clone(),
+            reason,
+        };
         let (settings, _) = self.client_config(ClientKind::Admin, &ConfigMap::new())?;
-        let admin: AdminClient<DefaultClientContext> = client_config(&settings)
-            .create()
-            .map_err(|e| KafkaError::Client { client: "admin client", reason: e.to_string() })?;
+        let admin: AdminClient<DefaultClientContext> =
+            client_config(&settings)
+                .create()
+                .map_err(|e| KafkaError::Client {
+                    client: "admin client",
+                    reason: e.to_string(),
+                })?;
         let mut topic = NewTopic::new(
             &spec.name,
             spec.partitions,
@@ -47,7 +54,9 @@ impl Kafka {
         for (key, value) in &spec.configs {
             topic = topic.set(key, value);
         }
-        let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+        let options = AdminOptions::new()
+            .operation_timeout(Some(TIMEOUT))
+            .request_timeout(Some(TIMEOUT));
         let results = admin
             .create_topics([&topic], &options)
             .await

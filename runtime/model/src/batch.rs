@@ -48,7 +48,12 @@ impl Headers {
 
 /// A copy of the rows that `kept` marks.
 pub fn kept_rows<T: Copy>(column: &[T], kept: &[bool]) -> Vec<T> {
-    column.iter().zip(kept).filter(|(_, keep)| **keep).map(|(value, _)| *value).collect()
+    column
+        .iter()
+        .zip(kept)
+        .filter(|(_, keep)| **keep)
+        .map(|(value, _)| *value)
+        .collect()
 }
 
 /// The first `rows` rows of a batch are covered by this position.

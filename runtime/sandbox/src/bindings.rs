@@ -1,7 +1,10 @@
 //! Host bindings of the contract in `wit/`. Three worlds of our own name what the host calls:
 //! what every plugin has, and the two kinds of task. They share the imported interfaces.
 
-#![allow(missing_docs, reason = "generated; the WIT files are the documentation")]
+#![allow(
+    missing_docs,
+    reason = "generated; the WIT files are the documentation"
+)]
 #![allow(clippy::all, reason = "generated")]
 
 /// What every plugin exports: describe, validate, plan.

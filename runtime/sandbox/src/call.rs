@@ -62,8 +62,15 @@ impl<G: Send + Sync + 'static> Instance<G> {
         let made = on_guest_thread(shared, setup.limits, make).await;
         match made {
             Some(Ok((store, Ok(guest)))) => {
-                let live = Some(Box::new(Live { store, guest: Arc::new(guest) }));
-                Ok(Self { shared: Arc::clone(shared), limits: setup.limits, live })
+                let live = Some(Box::new(Live {
+                    store,
+                    guest: Arc::new(guest),
+                }));
+                Ok(Self {
+                    shared: Arc::clone(shared),
+                    limits: setup.limits,
+                    live,
+                })
             }
             Some(Ok((store, Err(error)))) if store.data().meter.refused() => {
                 Err(CallError::Memory {
@@ -74,7 +81,9 @@ impl<G: Send + Sync + 'static> Instance<G> {
             }
             Some(Ok((_, Err(error)))) => Err(CallError::Instantiate(format!("{error:?}"))),
             Some(Err(cut)) => Err(cut_off("instantiate", cut, setup.limits)),
-            None => Err(CallError::Ended { export: "instantiate" }),
+            None => Err(CallError::Ended {
+                export: "instantiate",
+            }),
         }
     }
 
@@ -105,7 +114,9 @@ impl<G: Send + Sync + 'static> Instance<G> {
 
     /// What the instance's memories and tables take now; 0 once it has ended.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.live.as_ref().map_or(0, |live| live.store.data().meter.used_bytes())
+        self.live
+            .as_ref()
+            .map_or(0, |live| live.store.data().meter.used_bytes())
     }
 
     /// Ends the instance: what the guest answered shows that it cannot go on.
@@ -120,15 +131,25 @@ fn trapped(export: &'static str, store: &Store<HostState>, error: &wasmtime::Err
     let trace = format!("{error:?}");
     if meter.refused() {
         let limit_bytes = store.data().limits.memory_bytes;
-        return CallError::Memory { export, limit_bytes, trace };
+        return CallError::Memory {
+            export,
+            limit_bytes,
+            trace,
+        };
     }
     CallError::Trap { export, trace }
 }
 
 fn cut_off(export: &'static str, cut: Cut, limits: Limits) -> CallError {
     match cut {
-        Cut::Cpu => CallError::CpuTime { export, limit_ms: limits.call_cpu_ms },
-        Cut::Wall => CallError::WallTime { export, limit_ms: limits.call_wall_ms },
+        Cut::Cpu => CallError::CpuTime {
+            export,
+            limit_ms: limits.call_cpu_ms,
+        },
+        Cut::Wall => CallError::WallTime {
+            export,
+            limit_ms: limits.call_wall_ms,
+        },
     }
 }
 

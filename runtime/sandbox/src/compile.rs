@@ -50,19 +50,32 @@ pub enum CompileError {
 /// first thing in a process of its own; the exit code is its result.
 pub fn compile_child() -> std::process::ExitCode {
     let limit = |resource, value| {
-        setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
+        setrlimit(
+            resource,
+            Rlimit {
+                current: Some(value),
+                maximum: Some(value),
+            },
+        )
     };
     let compiled = limit(Resource::As, CHILD_MEMORY_BYTES)
         .and_then(|()| limit(Resource::Cpu, CHILD_CPU_SECONDS))
         .map_err(|e| e.to_string())
         .and_then(|()| {
             let mut component = Vec::new();
-            std::io::stdin().read_to_end(&mut component).map_err(|e| e.to_string())?;
+            std::io::stdin()
+                .read_to_end(&mut component)
+                .map_err(|e| e.to_string())?;
             let engine = Engine::new(&config()).map_err(|e| format!("{e:#}"))?;
-            engine.precompile_component(&component).map_err(|e| format!("{e:#}"))
+            engine
+                .precompile_component(&component)
+                .map_err(|e| format!("{e:#}"))
         });
     let written = compiled.and_then(|code| {
-        std::io::stdout().lock().write_all(&code).map_err(|e| format!("write the code: {e}"))
+        std::io::stdout()
+            .lock()
+            .write_all(&code)
+            .map_err(|e| format!("write the code: {e}"))
     });
     match written {
         Ok(()) => std::process::ExitCode::SUCCESS,
@@ -93,7 +106,12 @@ impl Compiler {
         let mut hasher = std::hash::DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let engine_hash = hasher.finish();
-        Ok(Self { command, directory, engine: engine.clone(), engine_hash })
+        Ok(Self {
+            command,
+            directory,
+            engine: engine.clone(),
+            engine_hash,
+        })
     }
 
     /// The compiled component of these bytes, and whether it came from the cache.
@@ -102,7 +120,9 @@ impl Compiler {
         digest: &str,
         bytes: &[u8],
     ) -> Result<(Component, bool), CompileError> {
-        let path = self.directory.join(format!("{digest}-{:016x}.cwasm", self.engine_hash));
+        let path = self
+            .directory
+            .join(format!("{digest}-{:016x}.cwasm", self.engine_hash));
         if let Some(code) = read_checked(&path) {
             match precompiled::load(&self.engine, &code) {
                 Ok(component) => return Ok((component, true)),
@@ -164,7 +184,10 @@ fn private_directory(path: &Path) -> Result<(), String> {
         .map_err(|e| e.to_string())?;
     let metadata = std::fs::metadata(path).map_err(|e| e.to_string())?;
     if metadata.uid() != geteuid().as_raw() {
-        return Err(format!("it belongs to user {}, not to this one", metadata.uid()));
+        return Err(format!(
+            "it belongs to user {}, not to this one",
+            metadata.uid()
+        ));
     }
     if metadata.permissions().mode() & 0o077 != 0 {
         return Err("other users may enter it: chmod 700 it".to_owned());

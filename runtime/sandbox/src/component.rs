@@ -1,8 +1,8 @@
 //! What bytes have to be before anybody compiles them, and which kind of plugin they are after.
 
 use tidegate_model::plugin::PluginKind;
-use wasmtime::component::Component;
 use wasmtime::Engine;
+use wasmtime::component::Component;
 
 /// WebAssembly's magic number.
 const MAGIC: &[u8] = b"\0asm";
@@ -60,16 +60,28 @@ pub(crate) fn check_header(bytes: &[u8]) -> Result<(), ComponentError> {
 
 /// Which kind of plugin a component is, by what it exports.
 pub(crate) fn kind(engine: &Engine, component: &Component) -> Result<PluginKind, ComponentError> {
-    let exports: Vec<String> =
-        component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
+    let exports: Vec<String> = component
+        .component_type()
+        .exports(engine)
+        .map(|(name, _)| name.to_owned())
+        .collect();
     let has = |name: &str| exports.iter().any(|export| export == name);
     match (has(CONNECTOR), has(SOURCE_TASK), has(SINK_TASK)) {
         (true, true, false) => Ok(PluginKind::Source),
         (true, false, true) => Ok(PluginKind::Sink),
         (_, true, true) => Err(ComponentError::BothWorlds),
         _ => {
-            let exports = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
-            Err(ComponentError::WrongWorld(CONNECTOR, SOURCE_TASK, SINK_TASK, exports))
+            let exports = if exports.is_empty() {
+                "nothing".to_owned()
+            } else {
+                exports.join(", ")
+            };
+            Err(ComponentError::WrongWorld(
+                CONNECTOR,
+                SOURCE_TASK,
+                SINK_TASK,
+                exports,
+            ))
         }
     }
 }
@@ -82,8 +94,14 @@ mod tests {
     fn headers() {
         assert_eq!(check_header(b""), Err(ComponentError::Empty));
         assert_eq!(check_header(b"PK\x03\x04"), Err(ComponentError::NotWasm));
-        assert_eq!(check_header(b"\0asm\x01\0\0\0"), Err(ComponentError::CoreModule));
-        assert_eq!(check_header(b"\0asm\x0a\0\x01\0"), Err(ComponentError::OtherFormat));
+        assert_eq!(
+            check_header(b"\0asm\x01\0\0\0"),
+            Err(ComponentError::CoreModule)
+        );
+        assert_eq!(
+            check_header(b"\0asm\x0a\0\x01\0"),
+            Err(ComponentError::OtherFormat)
+        );
         assert_eq!(check_header(b"\0asm\x0d\0\x01\0"), Ok(()));
     }
 }

@@ -108,9 +108,16 @@ impl Sandbox {
             .map_err(SandboxError::Threads)?;
         let compiler = Compiler::new(&engine, options.compiler, options.cache_directory)?;
         start_ticker(&engine).map_err(SandboxError::Threads)?;
-        let shared =
-            Shared { engine, linker, compiler, limits: options.limits, guests: Some(guests) };
-        Ok(Self { shared: Arc::new(shared) })
+        let shared = Shared {
+            engine,
+            linker,
+            compiler,
+            limits: options.limits,
+            guests: Some(guests),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 }
 
@@ -127,12 +134,14 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
 /// Epochs move while the engine lives; the thread ends with it.
 fn start_ticker(engine: &Engine) -> std::io::Result<()> {
     let engine = engine.weak();
-    std::thread::Builder::new().name("epochs".to_owned()).spawn(move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            std::thread::sleep(EPOCH);
-        }
-    })?;
+    std::thread::Builder::new()
+        .name("epochs".to_owned())
+        .spawn(move || {
+            while let Some(engine) = engine.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::sleep(EPOCH);
+            }
+        })?;
     Ok(())
 }

@@ -83,7 +83,10 @@ pub enum CallError {
 
 impl CallError {
     pub(crate) fn malformed(export: &'static str, reason: impl ToString) -> Self {
-        Self::Malformed { export, reason: reason.to_string() }
+        Self::Malformed {
+            export,
+            reason: reason.to_string(),
+        }
     }
 
     pub(crate) fn column(export: &'static str) -> impl Fn(ColumnError) -> Self {

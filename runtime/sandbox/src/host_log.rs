@@ -24,7 +24,11 @@ enum Verdict {
 
 impl LogBudget {
     pub(crate) fn new(per_second: u32) -> Self {
-        Self { per_second, window: Instant::now(), used: 0 }
+        Self {
+            per_second,
+            window: Instant::now(),
+            used: 0,
+        }
     }
 
     fn take(&mut self, now: Instant) -> Verdict {
@@ -64,7 +68,10 @@ impl log::Host for HostState {
         }
         let mut message: String = message.chars().take(MAX_MESSAGE_CHARS).collect();
         for (key, value) in fields.iter().take(16) {
-            message.push_str(&format!(" {key}={}", value.chars().take(256).collect::<String>()));
+            message.push_str(&format!(
+                " {key}={}",
+                value.chars().take(256).collect::<String>()
+            ));
         }
         let (connector, task) = (&self.id.connector, self.id.task);
         match level.as_str() {

@@ -28,7 +28,10 @@ fn column(column: ByteColumn) -> records::ByteColumn {
 }
 
 fn no_column() -> records::ByteColumn {
-    records::ByteColumn { lengths: Vec::new(), data: Vec::new() }
+    records::ByteColumn {
+        lengths: Vec::new(),
+        data: Vec::new(),
+    }
 }
 
 fn failure(error: ConvertError) -> types::Failure {
@@ -52,18 +55,25 @@ fn columns(
     let keys = read(Part::KEYS, &batch.keys, key)?;
     let values = read(Part::VALUES, &batch.values, value)?;
     let positions = parts.contains(Part::POSITIONS);
-    let (schemas, key_schema, value_schema) =
-        if parts.contains(Part::SCHEMAS) {
-            schemas(batch).map_err(failure)?
-        } else {
-            Default::default()
-        };
+    let (schemas, key_schema, value_schema) = if parts.contains(Part::SCHEMAS) {
+        schemas(batch).map_err(failure)?
+    } else {
+        Default::default()
+    };
     Ok(records::Columns {
         rows: u32::try_from(batch.len()).unwrap_or(u32::MAX),
         topics: vec![batch.topic.clone()],
         topic: Vec::new(),
-        partitions: if positions { batch.partitions.clone() } else { Vec::new() },
-        offsets: if positions { batch.offsets.clone() } else { Vec::new() },
+        partitions: if positions {
+            batch.partitions.clone()
+        } else {
+            Vec::new()
+        },
+        offsets: if positions {
+            batch.offsets.clone()
+        } else {
+            Vec::new()
+        },
         timestamps: if parts.contains(Part::TIMESTAMPS) {
             batch.timestamps.clone()
         } else {
@@ -73,13 +83,15 @@ fn columns(
         keys,
         value_encoding: value,
         values,
-        headers: batch.headers.as_ref().filter(|_| parts.contains(Part::HEADERS)).map(|headers| {
-            records::HeaderColumn {
+        headers: batch
+            .headers
+            .as_ref()
+            .filter(|_| parts.contains(Part::HEADERS))
+            .map(|headers| records::HeaderColumn {
                 counts: headers.counts.clone(),
                 keys: column(headers.keys.clone()),
                 values: column(headers.values.clone()),
-            }
-        }),
+            }),
         schemas,
         key_schema,
         value_schema,
@@ -92,22 +104,32 @@ fn schemas(batch: &SinkBatch) -> Result<(Vec<String>, Vec<u16>, Vec<u16>), Conve
     let (key_schemas, key_index) = batch.keys.schemas();
     let shift = u16::try_from(value_schemas.len()).unwrap_or(NO_SCHEMA);
     let shifted = |index: u16| {
-        if index == NO_SCHEMA { NO_SCHEMA } else { index.saturating_add(shift) }
+        if index == NO_SCHEMA {
+            NO_SCHEMA
+        } else {
+            index.saturating_add(shift)
+        }
     };
     let keys = match (key_index.is_empty(), key_schemas.is_empty()) {
         (_, true) => Vec::new(),
         (true, false) => vec![shift; batch.len()],
         (false, false) => key_index.into_iter().map(shifted).collect(),
     };
-    let all: Result<Vec<String>, ConvertError> =
-        value_schemas.iter().chain(&key_schemas).map(|schema| schema.to_json()).collect();
+    let all: Result<Vec<String>, ConvertError> = value_schemas
+        .iter()
+        .chain(&key_schemas)
+        .map(|schema| schema.to_json())
+        .collect();
     Ok((all?, keys, value_index))
 }
 
 impl HostState {
     /// The batch behind a handle. The data lives as long as the put; a guest that kept the handle
     /// longer traps.
-    pub(crate) fn batch(&self, handle: &Resource<Weak<SinkBatch>>) -> wasmtime::Result<Arc<SinkBatch>> {
+    pub(crate) fn batch(
+        &self,
+        handle: &Resource<Weak<SinkBatch>>,
+    ) -> wasmtime::Result<Arc<SinkBatch>> {
         self.table
             .get(handle)?
             .upgrade()
@@ -141,7 +163,11 @@ impl records::HostBatch for HostState {
         Ok(batch.values.fields().map_err(failure).map(|fields| {
             fields
                 .into_iter()
-                .map(|f| records::Field { name: f.name, kind: f.kind, optional: f.optional })
+                .map(|f| records::Field {
+                    name: f.name,
+                    kind: f.kind,
+                    optional: f.optional,
+                })
                 .collect()
         }))
     }

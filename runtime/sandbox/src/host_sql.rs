@@ -23,12 +23,23 @@ impl From<SqlError> for sql::SqlError {
 }
 
 fn table_to_host(table: sql::Table) -> Table {
-    let column = |c: sql::Column| Column { name: c.name, kind: c.kind, nullable: c.nullable };
-    Table { columns: table.columns.into_iter().map(column).collect(), primary_key: table.primary_key }
+    let column = |c: sql::Column| Column {
+        name: c.name,
+        kind: c.kind,
+        nullable: c.nullable,
+    };
+    Table {
+        columns: table.columns.into_iter().map(column).collect(),
+        primary_key: table.primary_key,
+    }
 }
 
 fn table_to_guest(table: Table) -> sql::Table {
-    let column = |c: Column| sql::Column { name: c.name, kind: c.kind, nullable: c.nullable };
+    let column = |c: Column| sql::Column {
+        name: c.name,
+        kind: c.kind,
+        nullable: c.nullable,
+    };
     sql::Table {
         columns: table.columns.into_iter().map(column).collect(),
         primary_key: table.primary_key,
@@ -48,7 +59,11 @@ fn write_to_host(write: sql::Write) -> Write {
     Write {
         table: write.table,
         mode: write.mode,
-        columns: write.columns.into_iter().map(|(name, s)| (name, source(s))).collect(),
+        columns: write
+            .columns
+            .into_iter()
+            .map(|(name, s)| (name, source(s)))
+            .collect(),
     }
 }
 
@@ -86,7 +101,9 @@ impl sql::HostConnection for HostState {
     ) -> wasmtime::Result<Result<Option<sql::Table>, sql::SqlError>> {
         let connection = self.connection(&connection)?;
         let found = Self::bounded(self.limits.host_call_ms, connection.describe(name)).await;
-        Ok(found.map(|table| table.map(table_to_guest)).map_err(Into::into))
+        Ok(found
+            .map(|table| table.map(table_to_guest))
+            .map_err(Into::into))
     }
 
     async fn ensure_table(
@@ -116,7 +133,10 @@ impl sql::HostConnection for HostState {
             .map(|errants| {
                 errants
                     .into_iter()
-                    .map(|e| types::Errant { row: e.row, reason: e.reason })
+                    .map(|e| types::Errant {
+                        row: e.row,
+                        reason: e.reason,
+                    })
                     .collect()
             })
             .map_err(Into::into))

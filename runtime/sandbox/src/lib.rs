@@ -28,7 +28,7 @@ pub use compile::{CompileError, CompilerCommand, compile_child};
 pub use engine::{Sandbox, SandboxError, SandboxOptions};
 pub use error::CallError;
 pub use limits::Limits;
-pub use plugin::{LoadError, LoadTimings, Plugin, Planned};
+pub use plugin::{LoadError, LoadTimings, Planned, Plugin};
 pub use sink::{Flushed, LateErrant, SinkTask};
 pub use source::{Polled, SourceTask};
 pub use sql::{

@@ -90,9 +90,21 @@ impl Sandbox {
             .map_err(|e| LoadError::Link(format!("{e:#}")))?;
         let description = describe(shared, &pre).await?;
         names::plugin_name(&description.name, &description.version)?;
-        let plugin = Plugin { shared: Arc::clone(shared), pre, kind, description };
+        let plugin = Plugin {
+            shared: Arc::clone(shared),
+            pre,
+            kind,
+            description,
+        };
         let describe = start.elapsed().saturating_sub(compile);
-        Ok((plugin, LoadTimings { compile, cached, describe }))
+        Ok((
+            plugin,
+            LoadTimings {
+                compile,
+                cached,
+                describe,
+            },
+        ))
     }
 }
 
@@ -117,11 +129,17 @@ impl Plugin {
         let issues = instance
             .call("validate", move |store, guest| {
                 Box::pin(async move {
-                    guest.tidegate_connect_connector().call_validate(store, &config).await
+                    guest
+                        .tidegate_connect_connector()
+                        .call_validate(store, &config)
+                        .await
                 })
             })
             .await?;
-        Ok(issues.into_iter().map(|issue| (issue.key, issue.message)).collect())
+        Ok(issues
+            .into_iter()
+            .map(|issue| (issue.key, issue.message))
+            .collect())
     }
 
     /// Task configurations for at most `max_tasks` tasks.
@@ -153,7 +171,12 @@ impl Plugin {
                 format!("{} tasks where tasks.max is {max_tasks}", tasks.len()),
             ));
         }
-        Ok(Planned { tasks: tasks.into_iter().map(|task| task.into_iter().collect()).collect() })
+        Ok(Planned {
+            tasks: tasks
+                .into_iter()
+                .map(|task| task.into_iter().collect())
+                .collect(),
+        })
     }
 
     /// A source task, not started yet.
@@ -185,18 +208,26 @@ async fn describe(
     pre: &InstancePre<HostState>,
 ) -> Result<Description, CallError> {
     let setup = TaskSetup {
-        context: TaskContext { id: TaskId::new("describe", 0), tasks: 0, generation: 0 },
+        context: TaskContext {
+            id: TaskId::new("describe", 0),
+            tasks: 0,
+            generation: 0,
+        },
         config: ConfigMap::new(),
         limits: shared.limits,
         directories: Vec::new(),
         sql: Arc::new(NoSql),
     };
-    let mut instance = Instance::new(shared, pre, &setup, |store, i| Exports::new(store, i)).await?;
+    let mut instance =
+        Instance::new(shared, pre, &setup, |store, i| Exports::new(store, i)).await?;
     let description = instance
         .call("describe", |store, guest| {
-            Box::pin(
-                async move { guest.tidegate_connect_connector().call_describe(store).await },
-            )
+            Box::pin(async move {
+                guest
+                    .tidegate_connect_connector()
+                    .call_describe(store)
+                    .await
+            })
         })
         .await?;
     Ok(description_to_host(description))
@@ -209,7 +240,10 @@ pub(crate) fn config_to_guest(config: &ConfigMap) -> Vec<(String, String)> {
 pub(crate) fn positions_to_guest(
     positions: &[(SourcePartition, SourceOffset)],
 ) -> Vec<(String, String)> {
-    positions.iter().map(|(p, o)| (p.to_string(), o.to_string())).collect()
+    positions
+        .iter()
+        .map(|(p, o)| (p.to_string(), o.to_string()))
+        .collect()
 }
 
 fn description_to_host(description: connector::Description) -> Description {
@@ -230,11 +264,18 @@ fn description_to_host(description: connector::Description) -> Description {
         version: description.version,
         documentation: description.documentation,
         aliases: description.aliases,
-        definitions: description.definitions.into_iter().map(definition).collect(),
+        definitions: description
+            .definitions
+            .into_iter()
+            .map(definition)
+            .collect(),
         wants: description
             .wants
             .into_iter()
-            .map(|want| Want { kind: want.kind, key: want.key })
+            .map(|want| Want {
+                kind: want.kind,
+                key: want.key,
+            })
             .collect(),
         exactly_once: description.exactly_once,
         own_transactions: description.own_transactions,

@@ -1,5 +1,8 @@
 //! The one place that trusts bytes as machine code.
-#![allow(unsafe_code, reason = "loading precompiled code is unsafe by its nature; proof below")]
+#![allow(
+    unsafe_code,
+    reason = "loading precompiled code is unsafe by its nature; proof below"
+)]
 
 use wasmtime::Engine;
 use wasmtime::component::Component;

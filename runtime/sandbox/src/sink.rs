@@ -49,8 +49,13 @@ impl SinkTask {
         pre: &InstancePre<HostState>,
         setup: &TaskSetup,
     ) -> Result<Self, CallError> {
-        let instance = Instance::new(shared, pre, setup, |store, i| SinkOnly::new(store, i)).await?;
-        Ok(Self { instance, context: setup.context.clone(), config: setup.config.clone() })
+        let instance =
+            Instance::new(shared, pre, setup, |store, i| SinkOnly::new(store, i)).await?;
+        Ok(Self {
+            instance,
+            context: setup.context.clone(),
+            config: setup.config.clone(),
+        })
     }
 
     /// Starts the task.
@@ -63,7 +68,10 @@ impl SinkTask {
         self.instance
             .call("start", move |store, guest| {
                 Box::pin(async move {
-                    guest.tidegate_connect_sink_task().call_start(store, &config, &context).await
+                    guest
+                        .tidegate_connect_sink_task()
+                        .call_start(store, &config, &context)
+                        .await
                 })
             })
             .await??;
@@ -83,7 +91,10 @@ impl SinkTask {
             .instance
             .call("open", move |store, guest| {
                 Box::pin(async move {
-                    guest.tidegate_connect_sink_task().call_open(store, &partitions).await
+                    guest
+                        .tidegate_connect_sink_task()
+                        .call_open(store, &partitions)
+                        .await
                 })
             })
             .await??;
@@ -103,7 +114,10 @@ impl SinkTask {
                     // The table holds a weak reference: the data goes with this put, whatever the
                     // guest does with the handle.
                     let handle = store.data_mut().table.push(Arc::downgrade(&batch))?;
-                    let answer = guest.tidegate_connect_sink_task().call_put(store, handle).await;
+                    let answer = guest
+                        .tidegate_connect_sink_task()
+                        .call_put(store, handle)
+                        .await;
                     drop(batch);
                     answer
                 })
@@ -116,7 +130,13 @@ impl SinkTask {
                 format!("errant row {} in a batch of {rows} rows", errant.row),
             ));
         }
-        Ok(errants.into_iter().map(|e| Errant { row: e.row, reason: e.reason }).collect())
+        Ok(errants
+            .into_iter()
+            .map(|e| Errant {
+                row: e.row,
+                reason: e.reason,
+            })
+            .collect())
     }
 
     /// Makes what was put durable. `accepted`: next offset of each partition.
@@ -138,7 +158,10 @@ impl SinkTask {
             .instance
             .call("flush", move |store, guest| {
                 Box::pin(async move {
-                    guest.tidegate_connect_sink_task().call_flush(store, &positions).await
+                    guest
+                        .tidegate_connect_sink_task()
+                        .call_flush(store, &positions)
+                        .await
                 })
             })
             .await??;
@@ -162,7 +185,10 @@ impl SinkTask {
         self.instance
             .call("close", move |store, guest| {
                 Box::pin(async move {
-                    guest.tidegate_connect_sink_task().call_close(store, &partitions).await
+                    guest
+                        .tidegate_connect_sink_task()
+                        .call_close(store, &partitions)
+                        .await
                 })
             })
             .await??;
@@ -188,7 +214,10 @@ impl SinkTask {
 }
 
 fn partition_to_guest(at: &TopicPartition) -> types::TopicPartition {
-    types::TopicPartition { topic: at.topic.clone(), partition: at.partition }
+    types::TopicPartition {
+        topic: at.topic.clone(),
+        partition: at.partition,
+    }
 }
 
 fn partitions_to_guest(partitions: &[TopicPartition]) -> Vec<types::TopicPartition> {
@@ -196,7 +225,10 @@ fn partitions_to_guest(partitions: &[TopicPartition]) -> Vec<types::TopicPartiti
 }
 
 fn partition_to_host(at: types::TopicPartition) -> TopicPartition {
-    TopicPartition { topic: at.topic, partition: at.partition }
+    TopicPartition {
+        topic: at.topic,
+        partition: at.partition,
+    }
 }
 
 fn position_to_host(position: types::Position) -> (TopicPartition, i64) {

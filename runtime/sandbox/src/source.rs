@@ -44,7 +44,11 @@ impl SourceTask {
     ) -> Result<Self, CallError> {
         let instance =
             Instance::new(shared, pre, setup, |store, i| SourceOnly::new(store, i)).await?;
-        Ok(Self { instance, context: setup.context.clone(), config: setup.config.clone() })
+        Ok(Self {
+            instance,
+            context: setup.context.clone(),
+            config: setup.config.clone(),
+        })
     }
 
     /// Starts the task at these positions.
@@ -80,7 +84,10 @@ impl SourceTask {
             .instance
             .call("poll", move |store, guest| {
                 Box::pin(async move {
-                    guest.tidegate_connect_source_task().call_poll(store, max_records, max_bytes).await
+                    guest
+                        .tidegate_connect_source_task()
+                        .call_poll(store, max_records, max_bytes)
+                        .await
                 })
             })
             .await??;
@@ -94,7 +101,10 @@ impl SourceTask {
             }
             wit::Polled::Records((wit::Rows::Held(_), _)) => {
                 self.instance.discard();
-                Err(CallError::malformed("poll", "a held batch, which no host call gave it"))
+                Err(CallError::malformed(
+                    "poll",
+                    "a held batch, which no host call gave it",
+                ))
             }
             // No host source exists that could wake it, so waiting is idling.
             wit::Polled::Idle(ms) | wit::Polled::Waiting(ms) => {
@@ -116,7 +126,10 @@ impl SourceTask {
         self.instance
             .call("committed", move |store, guest| {
                 Box::pin(async move {
-                    guest.tidegate_connect_source_task().call_committed(store, &positions).await
+                    guest
+                        .tidegate_connect_source_task()
+                        .call_committed(store, &positions)
+                        .await
                 })
             })
             .await??;

@@ -32,11 +32,27 @@ pub(crate) fn batch(
         return Err(malformed("several topics but no topic column"));
     }
     index("topic", &columns.topic, rows, columns.topics.len(), false)?;
-    index("key-schema", &columns.key_schema, rows, columns.schemas.len(), true)?;
-    index("value-schema", &columns.value_schema, rows, columns.schemas.len(), true)?;
+    index(
+        "key-schema",
+        &columns.key_schema,
+        rows,
+        columns.schemas.len(),
+        true,
+    )?;
+    index(
+        "value-schema",
+        &columns.value_schema,
+        rows,
+        columns.schemas.len(),
+        true,
+    )?;
     optional("partitions", columns.partitions.len(), rows)?;
     optional("timestamps", columns.timestamps.len(), rows)?;
-    if let Some(row) = columns.partitions.iter().position(|&partition| partition < -1) {
+    if let Some(row) = columns
+        .partitions
+        .iter()
+        .position(|&partition| partition < -1)
+    {
         return Err(malformed(format!("row {row} has a negative partition")));
     }
     if let Some(row) = columns.timestamps.iter().position(|&ms| ms < -1) {
@@ -44,7 +60,10 @@ pub(crate) fn batch(
     }
     let keys = bytes("keys", rows, columns.keys)?;
     let values = bytes("values", rows, columns.values)?;
-    let headers = columns.headers.map(|headers| header_column(rows, headers)).transpose()?;
+    let headers = columns
+        .headers
+        .map(|headers| header_column(rows, headers))
+        .transpose()?;
     Ok(SourceBatch {
         rows,
         topics: columns.topics,
@@ -79,7 +98,9 @@ fn optional(name: &str, found: usize, rows: usize) -> Result<(), CallError> {
     if found == 0 || found == rows {
         return Ok(());
     }
-    Err(malformed(format!("{name} has {found} rows where the batch has {rows}")))
+    Err(malformed(format!(
+        "{name} has {found} rows where the batch has {rows}"
+    )))
 }
 
 fn index(
@@ -108,17 +129,21 @@ fn header_column(rows: usize, headers: HeaderColumn) -> Result<Headers, CallErro
     }
     let total = headers.counts.iter().map(|&n| usize::from(n)).sum();
     let keys = bytes("header keys", total, headers.keys)?;
-    if keys.iter().any(|key| key.is_none_or(|key| std::str::from_utf8(key).is_err())) {
+    if keys
+        .iter()
+        .any(|key| key.is_none_or(|key| std::str::from_utf8(key).is_err()))
+    {
         return Err(malformed("a header key that is null or not UTF-8"));
     }
     let values = bytes("header values", total, headers.values)?;
-    Ok(Headers { counts: headers.counts, keys, values })
+    Ok(Headers {
+        counts: headers.counts,
+        keys,
+        values,
+    })
 }
 
-fn positions(
-    rows: usize,
-    checkpoints: Vec<wit::Checkpoint>,
-) -> Result<Vec<Checkpoint>, CallError> {
+fn positions(rows: usize, checkpoints: Vec<wit::Checkpoint>) -> Result<Vec<Checkpoint>, CallError> {
     let mut before = 0;
     checkpoints
         .into_iter()

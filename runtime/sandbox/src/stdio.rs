@@ -31,8 +31,15 @@ struct Lines {
 
 impl LogStream {
     pub(crate) fn new(id: TaskId, stream: &'static str) -> Self {
-        let lines = Lines { id, stream, partial: Vec::new(), left: MAX_LINES };
-        Self { shared: Arc::new(Mutex::new(lines)) }
+        let lines = Lines {
+            id,
+            stream,
+            partial: Vec::new(),
+            left: MAX_LINES,
+        };
+        Self {
+            shared: Arc::new(Mutex::new(lines)),
+        }
     }
 }
 
@@ -85,8 +92,15 @@ impl StdoutStream for LogStream {
 }
 
 impl AsyncWrite for LogStream {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).write(bytes);
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.shared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 

@@ -32,7 +32,10 @@ pub struct DirectoryGrant {
 pub(crate) fn context(id: &TaskId, grants: &[DirectoryGrant]) -> Result<WasiCtx, CallError> {
     let mut builder = WasiCtxBuilder::new();
     // Sockets stay linked, since language runtimes import them, and every use is refused.
-    builder.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+    builder
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false);
     builder.stdout(LogStream::new(id.clone(), "stdout"));
     builder.stderr(LogStream::new(id.clone(), "stderr"));
     for grant in grants {
@@ -40,12 +43,12 @@ pub(crate) fn context(id: &TaskId, grants: &[DirectoryGrant]) -> Result<WasiCtx,
             FileAccess::Read => FsPerms::ReadOnly,
             FileAccess::Write => FsPerms::ReadWrite,
         };
-        builder.preopened_dir(&grant.host_path, &grant.guest_path, perms).map_err(|e| {
-            CallError::Directory {
+        builder
+            .preopened_dir(&grant.host_path, &grant.guest_path, perms)
+            .map_err(|e| CallError::Directory {
                 path: grant.host_path.display().to_string(),
                 reason: format!("{e:#}"),
-            }
-        })?;
+            })?;
     }
     Ok(builder.build())
 }

@@ -32,6 +32,8 @@ impl Pauses {
 }
 
 fn jitter() -> f64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.subsec_nanos());
     f64::from(now % 1000) / 1000.0
 }

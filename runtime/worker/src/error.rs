@@ -95,7 +95,9 @@ pub enum WorkerError {
         digest: String,
     },
     /// Connectors use it.
-    #[error("plugin {name} is used by {connectors}: delete those connectors, or give them another class, first")]
+    #[error(
+        "plugin {name} is used by {connectors}: delete those connectors, or give them another class, first"
+    )]
     PluginUsed {
         /// The plugin.
         name: String,
@@ -114,7 +116,10 @@ pub enum WorkerError {
 }
 
 fn invalid(problems: &[KeyProblem]) -> String {
-    let list: String = problems.iter().map(|p| format!("\n{}", p.message)).collect();
+    let list: String = problems
+        .iter()
+        .map(|p| format!("\n{}", p.message))
+        .collect();
     format!(
         "Connector configuration is invalid and contains the following {} error(s):{list}\n\
          You can also find the above list of errors at the endpoint \

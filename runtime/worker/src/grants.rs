@@ -26,8 +26,10 @@ impl Grants {
         config: &ConfigMap,
         allowed: &[PathBuf],
     ) -> Result<Self, Vec<KeyProblem>> {
-        let allowed: Vec<PathBuf> =
-            allowed.iter().filter_map(|directory| directory.canonicalize().ok()).collect();
+        let allowed: Vec<PathBuf> = allowed
+            .iter()
+            .filter_map(|directory| directory.canonicalize().ok())
+            .collect();
         let mut directories = BTreeSet::new();
         let mut connections = BTreeMap::new();
         let mut problems = Vec::new();
@@ -64,9 +66,17 @@ impl Grants {
         }
         let directories = directories
             .into_iter()
-            .map(|(guest_path, host_path, access)| DirectoryGrant { host_path, guest_path, access })
+            .map(|(guest_path, host_path, access)| DirectoryGrant {
+                host_path,
+                guest_path,
+                access,
+            })
             .collect();
-        Ok(Self { directories, connections, allowed })
+        Ok(Self {
+            directories,
+            connections,
+            allowed,
+        })
     }
 
     /// A database session for one task.
@@ -74,42 +84,70 @@ impl Grants {
         if self.connections.is_empty() {
             return Arc::new(NoSql);
         }
-        session(SessionSettings::new(self.connections.clone(), self.allowed.clone()))
+        session(SessionSettings::new(
+            self.connections.clone(),
+            self.allowed.clone(),
+        ))
     }
 }
 
 fn problem(key: &str, message: String) -> KeyProblem {
-    KeyProblem { key: key.to_owned(), message: format!("Invalid value for configuration {key}: {message}") }
+    KeyProblem {
+        key: key.to_owned(),
+        message: format!("Invalid value for configuration {key}: {message}"),
+    }
 }
 
 /// The directory that has to be granted for `path`, which may be a glob.
-fn directory(path: &str, access: FileAccess, allowed: &[PathBuf]) -> Result<DirectoryGrant, String> {
+fn directory(
+    path: &str,
+    access: FileAccess,
+    allowed: &[PathBuf],
+) -> Result<DirectoryGrant, String> {
     let whole = Path::new(path);
     if whole.components().any(|part| part == Component::ParentDir) {
-        return Err(format!("{path:?} goes up with \"..\": write the path without it"));
+        return Err(format!(
+            "{path:?} goes up with \"..\": write the path without it"
+        ));
     }
     let is_glob = |part: &Component<'_>| {
-        part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{'])
+        part.as_os_str()
+            .to_string_lossy()
+            .contains(['*', '?', '[', '{'])
     };
     let parts: Vec<Component<'_>> = whole.components().collect();
-    let fixed = parts.iter().position(is_glob).unwrap_or(parts.len().saturating_sub(1));
+    let fixed = parts
+        .iter()
+        .position(is_glob)
+        .unwrap_or(parts.len().saturating_sub(1));
     let mut guest: PathBuf = parts.iter().take(fixed).collect();
     if guest.as_os_str().is_empty() {
         guest = PathBuf::from(".");
     }
     let host = guest.canonicalize().map_err(|e| {
-        format!("the directory {} cannot be opened: {e}; create it first", guest.display())
+        format!(
+            "the directory {} cannot be opened: {e}; create it first",
+            guest.display()
+        )
     })?;
     if !allowed.iter().any(|directory| host.starts_with(directory)) {
         let list: Vec<String> = allowed.iter().map(|d| d.display().to_string()).collect();
-        let list = if list.is_empty() { "none".to_owned() } else { list.join(", ") };
+        let list = if list.is_empty() {
+            "none".to_owned()
+        } else {
+            list.join(", ")
+        };
         return Err(format!(
             "{} is not in a directory that connectors may use ({list}): add it to \
              tidegate.directories in the worker's configuration and restart the worker",
             host.display()
         ));
     }
-    Ok(DirectoryGrant { host_path: host, guest_path: guest.display().to_string(), access })
+    Ok(DirectoryGrant {
+        host_path: host,
+        guest_path: guest.display().to_string(),
+        access,
+    })
 }
 
 #[cfg(test)]
@@ -124,7 +162,10 @@ mod tests {
             documentation: String::new(),
             aliases: vec![],
             definitions: vec![],
-            wants: vec![Want { kind: kind.into(), key: "file".into() }],
+            wants: vec![Want {
+                kind: kind.into(),
+                key: "file".into(),
+            }],
             exactly_once: false,
             own_transactions: false,
             replan_interval_ms: None,
@@ -144,8 +185,15 @@ mod tests {
         let sub = root.path().join("sub");
         std::fs::create_dir(&sub).unwrap();
         let text = |path: PathBuf| path.display().to_string();
-        assert_eq!(grants(&text(sub.join("a.txt")), root.path()).unwrap(), [text(sub.clone())]);
-        let list = format!("{}, {}", text(root.path().join("s*/b.txt")), text(sub.join("*.log")));
+        assert_eq!(
+            grants(&text(sub.join("a.txt")), root.path()).unwrap(),
+            [text(sub.clone())]
+        );
+        let list = format!(
+            "{}, {}",
+            text(root.path().join("s*/b.txt")),
+            text(sub.join("*.log"))
+        );
         let both = grants(&list, root.path()).unwrap();
         assert_eq!(both, [text(root.path().to_owned()), text(sub)]);
     }

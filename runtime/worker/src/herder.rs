@@ -89,13 +89,17 @@ impl HerderHandle {
             records
         });
         let (done, is_done) = oneshot::channel();
-        self.requests.send(Request::Change(inspect, done)).map_err(|_| WorkerError::Stopping)?;
+        self.requests
+            .send(Request::Change(inspect, done))
+            .map_err(|_| WorkerError::Stopping)?;
         is_done.await.map_err(|_| WorkerError::Stopping)??;
         answered.await.map_err(|_| WorkerError::Stopping)
     }
 
     pub(crate) fn event(&self, event: Event) -> Result<(), WorkerError> {
-        self.requests.send(Request::Event(event)).map_err(|_| WorkerError::Stopping)
+        self.requests
+            .send(Request::Event(event))
+            .map_err(|_| WorkerError::Stopping)
     }
 
     /// Stops every task and ends the loop.
@@ -115,7 +119,10 @@ impl Driver {
     ) {
         let mut ending: Option<oneshot::Sender<()>> = None;
         loop {
-            let tick = self.herder.next_tick_ms().map(|at| at.saturating_sub(self.now_ms()));
+            let tick = self
+                .herder
+                .next_tick_ms()
+                .map(|at| at.saturating_sub(self.now_ms()));
             let tick = Duration::from_millis(tick.unwrap_or(3_600_000));
             tokio::select! {
                 Some(request) = requests.recv() => match request {
@@ -170,7 +177,11 @@ impl Driver {
                     }
                     Err(error) => tracing::error!("write the config log: {error}"),
                 },
-                Action::Plan { connector, revision, config } => {
+                Action::Plan {
+                    connector,
+                    revision,
+                    config,
+                } => {
                     let environment = self.environment.clone();
                     let events = self.events.clone();
                     tokio::spawn(async move {
@@ -178,10 +189,18 @@ impl Driver {
                         if let Err(trace) = &outcome {
                             tracing::error!(connector, "plan: {trace}");
                         }
-                        let _ = events.send(Event::Planned { connector, revision, outcome });
+                        let _ = events.send(Event::Planned {
+                            connector,
+                            revision,
+                            outcome,
+                        });
                     });
                 }
-                Action::Start { epoch, paused, spec } => self.start_task(epoch, paused, *spec),
+                Action::Start {
+                    epoch,
+                    paused,
+                    spec,
+                } => self.start_task(epoch, paused, *spec),
                 Action::Stop(id, epoch) => {
                     if let Some(task) = self.tasks.get(&(id, epoch)) {
                         task.stop.cancel();
@@ -226,7 +245,13 @@ impl Driver {
             self.events.clone(),
         );
         let id = spec.id.clone();
-        self.tasks.insert((id.clone(), epoch), RunningTask { stop: stop.clone(), paused });
+        self.tasks.insert(
+            (id.clone(), epoch),
+            RunningTask {
+                stop: stop.clone(),
+                paused,
+            },
+        );
         let environment = self.environment.clone();
         let events = self.events.clone();
         let grace = environment.settings.graceful_timeout;

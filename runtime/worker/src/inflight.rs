@@ -41,9 +41,18 @@ impl InFlight {
         self.sent.is_empty()
     }
 
-    pub(crate) fn push(&mut self, acks: Arc<BatchAcks>, bytes: usize, checkpoints: Vec<Checkpoint>) {
+    pub(crate) fn push(
+        &mut self,
+        acks: Arc<BatchAcks>,
+        bytes: usize,
+        checkpoints: Vec<Checkpoint>,
+    ) {
         self.bytes += bytes;
-        self.sent.push_back(Sent { acks, bytes, checkpoints });
+        self.sent.push_back(Sent {
+            acks,
+            bytes,
+            checkpoints,
+        });
     }
 
     /// Takes finished batches off the front. `tolerate`: records at fault are skipped and counted,
@@ -67,7 +76,8 @@ impl InFlight {
             if let Some(sent) = self.sent.pop_front() {
                 self.bytes -= sent.bytes;
                 for checkpoint in sent.checkpoints {
-                    self.committable.insert(checkpoint.partition, checkpoint.offset);
+                    self.committable
+                        .insert(checkpoint.partition, checkpoint.offset);
                 }
             }
         }
@@ -94,7 +104,11 @@ mod tests {
     }
 
     fn offsets(inflight: &mut InFlight) -> Vec<String> {
-        inflight.take_committable().into_iter().map(|(_, offset)| offset.to_string()).collect()
+        inflight
+            .take_committable()
+            .into_iter()
+            .map(|(_, offset)| offset.to_string())
+            .collect()
     }
 
     #[test]
@@ -105,7 +119,10 @@ mod tests {
         inflight.push(Arc::clone(&second), 10, vec![checkpoint(2)]);
         second.skip(1);
         inflight.reap(false).unwrap();
-        assert!(offsets(&mut inflight).is_empty(), "the first batch is not acked");
+        assert!(
+            offsets(&mut inflight).is_empty(),
+            "the first batch is not acked"
+        );
         assert_eq!(inflight.bytes(), 20);
         first.skip(1);
         inflight.reap(false).unwrap();
@@ -124,8 +141,15 @@ mod tests {
             let mut inflight = InFlight::default();
             let acks = BatchAcks::new(1, Arc::default());
             inflight.push(Arc::clone(&acks), 1, vec![checkpoint(1)]);
-            acks.failed(RecordFailure { reason: "no".into(), kind });
-            assert_eq!(inflight.reap(tolerate).is_ok(), passes, "{kind:?} {tolerate}");
+            acks.failed(RecordFailure {
+                reason: "no".into(),
+                kind,
+            });
+            assert_eq!(
+                inflight.reap(tolerate).is_ok(),
+                passes,
+                "{kind:?} {tolerate}"
+            );
             assert_eq!(offsets(&mut inflight).len(), usize::from(passes));
         }
     }

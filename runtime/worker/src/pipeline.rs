@@ -35,7 +35,10 @@ impl Converters {
     pub(crate) fn of(config: &ConnectorConfig) -> Result<Self, Vec<KeyProblem>> {
         let make = |choice: &ConverterChoice, side: Side| {
             converter(&choice.class, &choice.settings, side).map_err(|e| {
-                vec![KeyProblem { key: side.setting().to_owned(), message: e.to_string() }]
+                vec![KeyProblem {
+                    key: side.setting().to_owned(),
+                    message: e.to_string(),
+                }]
             })
         };
         Ok(Self {
@@ -45,15 +48,19 @@ impl Converters {
     }
 
     /// Converts keys and values of a batch, which is used up.
-    pub(crate) fn encode(
-        &self,
-        batch: &mut SourceBatch,
-        schemas: &[Arc<Schema>],
-    ) -> Encoded {
-        let key_schemas = if batch.keys.schema.is_empty() { &[] } else { schemas };
+    pub(crate) fn encode(&self, batch: &mut SourceBatch, schemas: &[Arc<Schema>]) -> Encoded {
+        let key_schemas = if batch.keys.schema.is_empty() {
+            &[]
+        } else {
+            schemas
+        };
         let (keys, key_errors) = self.key.encode_column(column(&mut batch.keys, key_schemas));
         let (values, value_errors) = self.value.encode_column(column(&mut batch.values, schemas));
-        Encoded { keys, values, bad: bad_rows(key_errors, value_errors) }
+        Encoded {
+            keys,
+            values,
+            bad: bad_rows(key_errors, value_errors),
+        }
     }
 }
 
@@ -69,10 +76,15 @@ fn column(part: &mut EncodedPart, schemas: &[Arc<Schema>]) -> EncodedColumn {
 /// Rows that either converter refused, each once, ascending.
 pub(crate) fn bad_rows(keys: Vec<RowError>, values: Vec<RowError>) -> Vec<BadRow> {
     let staged = |errors: Vec<RowError>, stage| {
-        errors.into_iter().map(move |e| BadRow { row: e.row, stage, reason: e.error.to_string() })
+        errors.into_iter().map(move |e| BadRow {
+            row: e.row,
+            stage,
+            reason: e.error.to_string(),
+        })
     };
-    let mut all: Vec<BadRow> =
-        staged(keys, "KEY_CONVERTER").chain(staged(values, "VALUE_CONVERTER")).collect();
+    let mut all: Vec<BadRow> = staged(keys, "KEY_CONVERTER")
+        .chain(staged(values, "VALUE_CONVERTER"))
+        .collect();
     all.sort_by_key(|bad| bad.row);
     all.dedup_by_key(|bad| bad.row);
     all

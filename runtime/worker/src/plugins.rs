@@ -55,10 +55,17 @@ impl Plugins {
 
     /// All plugins, by name and version.
     pub(crate) fn list(&self) -> Vec<PluginInfo> {
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut all = self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         all.sort_by(|a, b| {
             let key = |p: &PluginInfo| {
-                (p.description.name.clone(), semver_key(&p.description.version))
+                (
+                    p.description.name.clone(),
+                    semver_key(&p.description.version),
+                )
             };
             key(a).cmp(&key(b))
         });
@@ -82,7 +89,11 @@ impl Plugins {
                     Some(version) => format!("{class} (version {version})"),
                     None => class.to_owned(),
                 },
-                known: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
+                known: if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    known.join(", ")
+                },
             }
         })
     }
@@ -91,19 +102,27 @@ impl Plugins {
     pub(crate) async fn upload(&self, component: Vec<u8>) -> Result<Uploaded, WorkerError> {
         let size_bytes = component.len() as u64;
         if size_bytes > self.max_bytes {
-            return Err(WorkerError::PluginTooLarge { limit_bytes: self.max_bytes });
+            return Err(WorkerError::PluginTooLarge {
+                limit_bytes: self.max_bytes,
+            });
         }
         let start = Instant::now();
         let digest = hex(&Sha256::digest(&component));
         if let Some(info) = self.list().into_iter().find(|info| info.digest == digest) {
-            return Ok(Uploaded { info, created: false });
+            return Ok(Uploaded {
+                info,
+                created: false,
+            });
         }
         let (plugin, timings) = self.sandbox.load(&digest, &component).await?;
         let _turn = self.uploads.lock().await;
         let description = plugin.description().clone();
         for other in self.list() {
             if other.digest == digest {
-                return Ok(Uploaded { info: other, created: false });
+                return Ok(Uploaded {
+                    info: other,
+                    created: false,
+                });
             }
             let same = other.description.name == description.name
                 && other.description.version == description.version;
@@ -115,7 +134,12 @@ impl Plugins {
                 });
             }
         }
-        let info = PluginInfo { digest: digest.clone(), kind: plugin.kind(), size_bytes, description };
+        let info = PluginInfo {
+            digest: digest.clone(),
+            kind: plugin.kind(),
+            size_bytes,
+            description,
+        };
         let stored = Instant::now();
         self.store.put_plugin(info.clone(), component).await?;
         tracing::info!(
@@ -130,10 +154,19 @@ impl Plugins {
             total_ms = start.elapsed().as_millis() as u64,
             "plugin uploaded"
         );
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).push(info.clone());
-        let loaded = Arc::new(Loaded { info: info.clone(), plugin });
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(info.clone());
+        let loaded = Arc::new(Loaded {
+            info: info.clone(),
+            plugin,
+        });
         self.loaded.lock().await.insert(digest, loaded);
-        Ok(Uploaded { info, created: true })
+        Ok(Uploaded {
+            info,
+            created: true,
+        })
     }
 
     /// A plugin ready to run; compiled code comes from memory or the cache.
@@ -142,13 +175,17 @@ impl Plugins {
         if let Some(found) = loaded.get(&info.digest) {
             return Ok(Arc::clone(found));
         }
-        let component = self
-            .store
-            .component(&info.digest)
-            .await?
-            .ok_or_else(|| WorkerError::Internal(format!("the bytes of plugin {} are gone; upload it again", info.digest)))?;
+        let component = self.store.component(&info.digest).await?.ok_or_else(|| {
+            WorkerError::Internal(format!(
+                "the bytes of plugin {} are gone; upload it again",
+                info.digest
+            ))
+        })?;
         let (plugin, _) = self.sandbox.load(&info.digest, &component).await?;
-        let found = Arc::new(Loaded { info: info.clone(), plugin });
+        let found = Arc::new(Loaded {
+            info: info.clone(),
+            plugin,
+        });
         loaded.insert(info.digest.clone(), Arc::clone(&found));
         Ok(found)
     }
@@ -169,7 +206,10 @@ impl Plugins {
 }
 
 fn semver_key(version: &str) -> (Vec<u64>, String) {
-    let numbers = version.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect();
+    let numbers = version
+        .split(['.', '-', '+'])
+        .map_while(|part| part.parse().ok())
+        .collect();
     (numbers, version.to_owned())
 }
 

@@ -29,7 +29,9 @@ pub enum SettingsError {
         wanted: String,
     },
     /// A key of ours that does not exist: ignoring it would leave a limit unset.
-    #[error("unknown key {key} in the worker's configuration; keys that begin with tidegate. are: {known}")]
+    #[error(
+        "unknown key {key} in the worker's configuration; keys that begin with tidegate. are: {known}"
+    )]
     Unknown {
         /// The key.
         key: String,
@@ -100,7 +102,13 @@ const CONNECT_KEYS: [&str; 8] = [
 ];
 
 const CLIENT_PREFIXES: [&str; 3] = ["security.", "ssl.", "sasl."];
-const PREFIXES: [&str; 5] = ["producer.", "consumer.", "admin.", "key.converter.", "value.converter."];
+const PREFIXES: [&str; 5] = [
+    "producer.",
+    "consumer.",
+    "admin.",
+    "key.converter.",
+    "value.converter.",
+];
 
 impl WorkerSettings {
     /// Understands a worker's configuration; has no effects. With `embedded`, `bootstrap.servers`
@@ -113,7 +121,10 @@ impl WorkerSettings {
             key.starts_with("tidegate.") && !OWN_KEYS.iter().any(|(known, _)| known == *key)
         }) {
             let known = OWN_KEYS.map(|(key, _)| key).join(", ");
-            return Err(SettingsError::Unknown { key: key.clone(), known });
+            return Err(SettingsError::Unknown {
+                key: key.clone(),
+                known,
+            });
         }
         let keys = Keys(raw);
         if embedded.is_none() {
@@ -130,7 +141,8 @@ impl WorkerSettings {
         };
         let listeners = listeners(raw.get("listeners").map_or("http://:8083", String::as_str))?;
         let limits = Limits {
-            memory_bytes: keys.at_least("tidegate.task.memory.max.bytes", Limits::MIN_MEMORY_BYTES)?,
+            memory_bytes: keys
+                .at_least("tidegate.task.memory.max.bytes", Limits::MIN_MEMORY_BYTES)?,
             call_cpu_ms: keys.number("tidegate.task.call.cpu.max.ms")?,
             call_wall_ms: keys.number("tidegate.task.call.timeout.ms")?,
             host_call_ms: keys.number("tidegate.task.host.call.timeout.ms")?,
@@ -143,7 +155,11 @@ impl WorkerSettings {
                 || CLIENT_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
         };
         let kafka = KafkaSettings {
-            common: raw.iter().filter(|(k, _)| client(k)).map(|(k, v)| (k.clone(), v.clone())).collect(),
+            common: raw
+                .iter()
+                .filter(|(k, _)| client(k))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect(),
             producer: with_prefix_removed(raw, "producer."),
             consumer: with_prefix_removed(raw, "consumer."),
             admin: with_prefix_removed(raw, "admin."),
@@ -153,9 +169,15 @@ impl WorkerSettings {
         let known = |key: &String| {
             CONNECT_KEYS.contains(&key.as_str())
                 || key.starts_with("tidegate.")
-                || CLIENT_PREFIXES.iter().chain(&PREFIXES).any(|prefix| key.starts_with(prefix))
+                || CLIENT_PREFIXES
+                    .iter()
+                    .chain(&PREFIXES)
+                    .any(|prefix| key.starts_with(prefix))
         };
-        let directories = raw.get("tidegate.directories").map(|v| config::list(v)).unwrap_or_default();
+        let directories = raw
+            .get("tidegate.directories")
+            .map(|v| config::list(v))
+            .unwrap_or_default();
         Ok(Self {
             worker_id: listeners.first().cloned().unwrap_or_default(),
             listeners,
@@ -171,8 +193,12 @@ impl WorkerSettings {
             graceful_timeout: Duration::from_millis(
                 keys.number_or("task.shutdown.graceful.timeout.ms", "5000")?,
             ),
-            source_in_flight_max_bytes: keys.at_least("tidegate.source.in.flight.max.bytes", 1 << 16)?,
-            topic_creation: raw.get("topic.creation.enable").and_then(|v| config::boolean(v)) != Some(false),
+            source_in_flight_max_bytes: keys
+                .at_least("tidegate.source.in.flight.max.bytes", 1 << 16)?,
+            topic_creation: raw
+                .get("topic.creation.enable")
+                .and_then(|v| config::boolean(v))
+                != Some(false),
             raw: raw.clone(),
             ignored: raw.keys().filter(|key| !known(key)).cloned().collect(),
         })
@@ -191,11 +217,18 @@ impl Keys<'_> {
 
     /// One of our own keys, whose default is in the table.
     fn number<T: std::str::FromStr>(&self, key: &str) -> Result<T, SettingsError> {
-        let default = OWN_KEYS.iter().find(|(known, _)| *known == key).map_or("", |(_, d)| *d);
+        let default = OWN_KEYS
+            .iter()
+            .find(|(known, _)| *known == key)
+            .map_or("", |(_, d)| *d);
         self.number_or(key, default)
     }
 
-    fn number_or<T: std::str::FromStr>(&self, key: &str, default: &str) -> Result<T, SettingsError> {
+    fn number_or<T: std::str::FromStr>(
+        &self,
+        key: &str,
+        default: &str,
+    ) -> Result<T, SettingsError> {
         let value = self.0.get(key).map_or(default, |v| v.trim());
         value.parse().map_err(|_| SettingsError::Value {
             key: key.to_owned(),
@@ -243,7 +276,11 @@ mod tests {
             ("tidegate.state.directory".to_owned(), "/s".to_owned()),
         ]
         .into();
-        raw.extend(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
+        raw.extend(
+            pairs
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned())),
+        );
         WorkerSettings::parse(&raw, None)
     }
 
@@ -260,7 +297,10 @@ mod tests {
         assert_eq!(settings.listeners, ["0.0.0.0:8084", "127.0.0.1:9"]);
         assert_eq!(settings.offset_flush_interval, Duration::from_secs(60));
         assert_eq!(settings.kafka.common.len(), 2);
-        assert_eq!(settings.kafka.producer.get("linger.ms").map(String::as_str), Some("7"));
+        assert_eq!(
+            settings.kafka.producer.get("linger.ms").map(String::as_str),
+            Some("7")
+        );
         assert_eq!(settings.ignored, ["plugin.path", "rest.extension.classes"]);
         assert_eq!(settings.cache_directory, PathBuf::from("/s/compiled"));
     }

@@ -18,8 +18,12 @@ pub(crate) struct Converted {
 
 pub(crate) fn convert(converters: &Converters, records: RecordBatch) -> Converted {
     let mut records = records;
-    let (keys, key_errors) = converters.key.decode_column(std::mem::take(&mut records.keys));
-    let (values, value_errors) = converters.value.decode_column(std::mem::take(&mut records.values));
+    let (keys, key_errors) = converters
+        .key
+        .decode_column(std::mem::take(&mut records.keys));
+    let (values, value_errors) = converters
+        .value
+        .decode_column(std::mem::take(&mut records.values));
     let bad = bad_rows(key_errors, value_errors);
     let mut whole = SinkBatch {
         topic: records.topic,
@@ -31,8 +35,7 @@ pub(crate) fn convert(converters: &Converters, records: RecordBatch) -> Converte
         headers: records.headers,
     };
     if !bad.is_empty() {
-        let is_bad =
-            |row: usize| bad.binary_search_by(|b| (b.row as usize).cmp(&row)).is_ok();
+        let is_bad = |row: usize| bad.binary_search_by(|b| (b.row as usize).cmp(&row)).is_ok();
         whole = whole.filtered(|row| !is_bad(row));
     }
     let runs = whole.values.schema_runs();

@@ -66,7 +66,11 @@ impl SinkLoop {
                 return Ok(());
             }
             self.consumer.set_paused(control.is_paused());
-            control.report(if control.is_paused() { State::Paused } else { State::Running });
+            control.report(if control.is_paused() {
+                State::Paused
+            } else {
+                State::Running
+            });
             if Instant::now() >= next_flush {
                 self.flush_and_commit().await?;
                 next_flush = Instant::now() + self.flush_interval;
@@ -96,11 +100,17 @@ impl SinkLoop {
                 let starts = self.task.open(&partitions).await?;
                 self.state.positions.open(&partitions);
                 let starts = starts.into_iter().filter(|(p, _)| partitions.contains(p));
-                let starts = starts.map(|(p, offset)| ((p.topic, p.partition), offset)).collect();
+                let starts = starts
+                    .map(|(p, offset)| ((p.topic, p.partition), offset))
+                    .collect();
                 // A consumer that has gone does not need the answer.
                 let _ = answer.send(starts);
             }
-            ConsumerEvent::Revoked { partitions, lost, done } => {
+            ConsumerEvent::Revoked {
+                partitions,
+                lost,
+                done,
+            } => {
                 let partitions = named(partitions);
                 tracing::info!(task = %self.id, partitions = %list(&partitions), lost, "close partitions");
                 if !lost && let Err(error) = self.flush_and_commit().await {
@@ -154,7 +164,12 @@ impl SinkLoop {
     async fn put_all(&mut self, records: &RecordBatch) -> Result<(), CallError> {
         let converted = sink_batches::convert(&self.converters, records.clone());
         for bad in &converted.bad {
-            let place = place(&records.topic, &records.partitions, &records.offsets, bad.row);
+            let place = place(
+                &records.topic,
+                &records.partitions,
+                &records.offsets,
+                bad.row,
+            );
             self.refuse(bad.stage, &place, &bad.reason)?;
         }
         for batch in converted.batches {
@@ -229,7 +244,10 @@ impl SinkLoop {
             }
         }
         for (partition, offset) in last {
-            let partition = TopicPartition { topic: records.topic.clone(), partition };
+            let partition = TopicPartition {
+                topic: records.topic.clone(),
+                partition,
+            };
             self.state.positions.accept(&partition, offset + 1);
         }
     }
@@ -290,7 +308,11 @@ impl SinkLoop {
             Err(error) => return Err(error.into()),
         };
         for errant in &flushed.errants {
-            self.refuse("TASK_FLUSH", &format!("{}@{}", errant.at, errant.offset), &errant.reason)?;
+            self.refuse(
+                "TASK_FLUSH",
+                &format!("{}@{}", errant.at, errant.offset),
+                &errant.reason,
+            )?;
         }
         let positions = self
             .state
@@ -301,8 +323,10 @@ impl SinkLoop {
             return Ok(());
         }
         let labels = [("connector", self.id.connector.clone())];
-        let offsets: Vec<((String, i32), i64)> =
-            positions.iter().map(|(p, offset)| ((p.topic.clone(), p.partition), *offset)).collect();
+        let offsets: Vec<((String, i32), i64)> = positions
+            .iter()
+            .map(|(p, offset)| ((p.topic.clone(), p.partition), *offset))
+            .collect();
         match self.consumer.commit(&offsets).await {
             Ok(()) => {
                 metrics::counter!(metric_names::OFFSET_COMMITS, &labels).increment(1);
@@ -334,8 +358,10 @@ impl SinkLoop {
 fn open_rows(positions: &SinkPositions, records: &RecordBatch) -> RecordBatch {
     records.filtered(|row| {
         records.partitions.get(row).is_some_and(|partition| {
-            positions
-                .is_open(&TopicPartition { topic: records.topic.clone(), partition: *partition })
+            positions.is_open(&TopicPartition {
+                topic: records.topic.clone(),
+                partition: *partition,
+            })
         })
     })
 }
@@ -346,7 +372,11 @@ fn named(partitions: Vec<(String, i32)>) -> Vec<TopicPartition> {
 }
 
 fn list(partitions: &[TopicPartition]) -> String {
-    partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    partitions
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Topic, partition and offset of a row, as people look them up.

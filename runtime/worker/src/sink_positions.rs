@@ -20,7 +20,8 @@ struct Position {
 impl SinkPositions {
     pub(crate) fn open(&mut self, partitions: &[TopicPartition]) {
         for partition in partitions {
-            self.partitions.insert(partition.clone(), Position::default());
+            self.partitions
+                .insert(partition.clone(), Position::default());
         }
     }
 
@@ -66,7 +67,9 @@ impl SinkPositions {
                 return Err(format!("{partition} is durable, which is not open here"));
             };
             if Some(next_offset) > position.accepted {
-                return Err(format!("{partition} is durable up to {next_offset}, which it was never given"));
+                return Err(format!(
+                    "{partition} is durable up to {next_offset}, which it was never given"
+                ));
             }
             if Some(next_offset) > position.committed {
                 out.push((partition, next_offset));
@@ -89,7 +92,10 @@ mod tests {
     use super::*;
 
     fn partition(n: i32) -> TopicPartition {
-        TopicPartition { topic: "t".into(), partition: n }
+        TopicPartition {
+            topic: "t".into(),
+            partition: n,
+        }
     }
 
     #[test]

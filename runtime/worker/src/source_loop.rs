@@ -198,12 +198,19 @@ impl SourceLoop {
         let encoded = self.converters.encode(&mut batch, &schemas);
         let skip = self.refused(&encoded.bad)?;
         let acks = BatchAcks::new(batch.rows, Arc::clone(&self.state.acked));
-        Ok(Prepared { batch, encoded, skip, acks })
+        Ok(Prepared {
+            batch,
+            encoded,
+            skip,
+            acks,
+        })
     }
 
     /// Rows to leave out, if that is what the user said (D3).
     fn refused(&self, bad: &[BadRow]) -> Result<Vec<u32>, TaskError> {
-        let Some(first) = bad.first() else { return Ok(Vec::new()) };
+        let Some(first) = bad.first() else {
+            return Ok(Vec::new());
+        };
         if self.config.tolerance == Tolerance::None {
             return Err(TaskError::Failed(format!(
                 "{}: record {} of the batch: {} (errors.tolerance=none)",
@@ -227,7 +234,9 @@ impl SourceLoop {
             "connector" => self.id.connector.clone(), "task" => self.id.task.to_string()
         )
         .increment(sent.batch.rows as u64);
-        self.state.in_flight.push(sent.acks, bytes, sent.batch.checkpoints);
+        self.state
+            .in_flight
+            .push(sent.acks, bytes, sent.batch.checkpoints);
         Ok(())
     }
 
@@ -272,7 +281,10 @@ impl SourceLoop {
     }
 
     fn reap(&mut self) -> Result<(), TaskError> {
-        let reaped = self.state.in_flight.reap(self.config.tolerance == Tolerance::All)?;
+        let reaped = self
+            .state
+            .in_flight
+            .reap(self.config.tolerance == Tolerance::All)?;
         if reaped.refused > 0 {
             self.count_skipped(reaped.refused);
             tracing::error!(task = %self.id, records = reaped.refused, "Kafka refused records, skipped: {}", reaped.reason);
@@ -300,7 +312,10 @@ impl SourceLoop {
             return Ok(());
         }
         let labels = [("connector", self.id.connector.clone())];
-        let stored = self.store.commit_offsets(&self.id.connector, positions.clone()).await;
+        let stored = self
+            .store
+            .commit_offsets(&self.id.connector, positions.clone())
+            .await;
         if let Err(error) = stored {
             metrics::counter!(metric_names::OFFSET_COMMIT_FAILURES, &labels).increment(1);
             return Err(error.into());
@@ -333,7 +348,9 @@ impl SourceLoop {
         }
         let positions = self.state.in_flight.take_committable();
         if !positions.is_empty() {
-            self.store.commit_offsets(&self.id.connector, positions).await?;
+            self.store
+                .commit_offsets(&self.id.connector, positions)
+                .await?;
         }
         Ok(())
     }

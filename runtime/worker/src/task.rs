@@ -55,7 +55,14 @@ impl Control {
         paused: watch::Receiver<bool>,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
-        Self { spec, epoch, stop, paused, events, reported: None }
+        Self {
+            spec,
+            epoch,
+            stop,
+            paused,
+            events,
+            reported: None,
+        }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -84,7 +91,11 @@ impl Control {
         }
         let id = self.spec.id.clone();
         // Without a herder nobody wants to know.
-        let _ = self.events.send(Event::TaskState { id, epoch: self.epoch, state });
+        let _ = self.events.send(Event::TaskState {
+            id,
+            epoch: self.epoch,
+            state,
+        });
     }
 }
 
@@ -95,7 +106,10 @@ pub(crate) async fn supervise(
     mut control: Control,
 ) -> Option<String> {
     let mut pauses = Pauses::new();
-    let labels = [("connector", spec.id.connector.clone()), ("task", spec.id.task.to_string())];
+    let labels = [
+        ("connector", spec.id.connector.clone()),
+        ("task", spec.id.task.to_string()),
+    ];
     loop {
         let start = Instant::now();
         metrics::gauge!(metric_names::TASKS_RUNNING).increment(1.0);
@@ -138,14 +152,24 @@ async fn run(
     spec: &TaskSpec,
     control: &mut Control,
 ) -> Result<(), TaskError> {
-    let class = spec.connector_config.get("connector.class").map_or("", String::as_str);
-    let version = spec.connector_config.get("connector.plugin.version").map(String::as_str);
+    let class = spec
+        .connector_config
+        .get("connector.class")
+        .map_or("", String::as_str);
+    let version = spec
+        .connector_config
+        .get("connector.plugin.version")
+        .map(String::as_str);
     let failed = |e: &dyn std::fmt::Display| TaskError::Failed(e.to_string());
     let info = environment
         .plugins
         .resolve(class, version.filter(|v| !v.is_empty() && *v != "latest"))
         .map_err(|e| failed(&e))?;
-    let loaded = environment.plugins.load(&info).await.map_err(|e| failed(&e))?;
+    let loaded = environment
+        .plugins
+        .load(&info)
+        .await
+        .map_err(|e| failed(&e))?;
     let settings = &environment.settings;
     let config = ConnectorConfig::parse(&spec.connector_config, info.kind, &settings.raw)
         .map_err(problems)?;
@@ -153,8 +177,7 @@ async fn run(
     // The task's own configuration says which files it has; the connector's says what it may.
     let mut wanted = spec.connector_config.clone();
     wanted.extend(spec.task_config.clone());
-    let grants =
-        Grants::of(&info.description, &wanted, &settings.directories).map_err(problems)?;
+    let grants = Grants::of(&info.description, &wanted, &settings.directories).map_err(problems)?;
     let setup = TaskSetup {
         context: TaskContext {
             id: spec.id.clone(),

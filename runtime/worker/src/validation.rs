@@ -50,7 +50,10 @@ impl ValidationReport {
             let name = key.name.clone();
             key.errors
                 .iter()
-                .map(move |message| KeyProblem { key: name.clone(), message: message.clone() })
+                .map(move |message| KeyProblem {
+                    key: name.clone(),
+                    message: message.clone(),
+                })
                 .collect::<Vec<_>>()
         };
         self.keys.iter().flat_map(of).collect()
@@ -63,12 +66,15 @@ pub(crate) async fn validate(
     environment: &TaskEnvironment,
     config: &ConfigMap,
 ) -> Result<ValidationReport, WorkerError> {
-    let class = config.get("connector.class").filter(|class| !class.trim().is_empty()).ok_or_else(|| {
-        WorkerError::BadRequest(format!(
-            "Connector config {:?} contains no connector type (connector.class)",
-            config.keys().collect::<Vec<_>>()
-        ))
-    })?;
+    let class = config
+        .get("connector.class")
+        .filter(|class| !class.trim().is_empty())
+        .ok_or_else(|| {
+            WorkerError::BadRequest(format!(
+                "Connector config {:?} contains no connector type (connector.class)",
+                config.keys().collect::<Vec<_>>()
+            ))
+        })?;
     let loaded = load(environment, config).await?;
     let info = &loaded.info;
     let mut definitions = connector_config::definitions(info.kind);
@@ -80,8 +86,14 @@ pub(crate) async fn validate(
             Ok(grants) => {
                 let setup = setup(environment, "validate", config, &grants);
                 let issues = loaded.plugin.validate(&setup).await;
-                let issues = issues.map_err(|e| WorkerError::Internal(format!("validate the configuration: {e}")))?;
-                problems.extend(issues.into_iter().map(|(key, message)| KeyProblem { key, message }));
+                let issues = issues.map_err(|e| {
+                    WorkerError::Internal(format!("validate the configuration: {e}"))
+                })?;
+                problems.extend(
+                    issues
+                        .into_iter()
+                        .map(|(key, message)| KeyProblem { key, message }),
+                );
             }
             Err(more) => problems.extend(more),
         }
@@ -90,7 +102,10 @@ pub(crate) async fn validate(
 }
 
 fn problems(environment: &TaskEnvironment, loaded: &Loaded, config: &ConfigMap) -> Vec<KeyProblem> {
-    let problem = |key: &str, message: String| KeyProblem { key: key.to_owned(), message };
+    let problem = |key: &str, message: String| KeyProblem {
+        key: key.to_owned(),
+        message,
+    };
     let info = &loaded.info;
     let mut all: Vec<KeyProblem> = definition::check(&info.description.definitions, config)
         .into_iter()
@@ -108,8 +123,16 @@ fn problems(environment: &TaskEnvironment, loaded: &Loaded, config: &ConfigMap) 
                 all.extend(more);
             }
             let (kind, overrides, prefix) = match info.kind {
-                PluginKind::Source => (ClientKind::Producer, &parsed.producer_overrides, "producer.override"),
-                PluginKind::Sink => (ClientKind::Consumer, &parsed.consumer_overrides, "consumer.override"),
+                PluginKind::Source => (
+                    ClientKind::Producer,
+                    &parsed.producer_overrides,
+                    "producer.override",
+                ),
+                PluginKind::Sink => (
+                    ClientKind::Consumer,
+                    &parsed.consumer_overrides,
+                    "consumer.override",
+                ),
             };
             if let Err(error) = environment.kafka.check_overrides(kind, overrides) {
                 all.push(problem(prefix, error.to_string()));
@@ -129,7 +152,10 @@ fn report(
         .iter()
         .map(|definition| KeyReport {
             name: definition.name.clone(),
-            value: config.get(&definition.name).or(definition.default.as_ref()).cloned(),
+            value: config
+                .get(&definition.name)
+                .or(definition.default.as_ref())
+                .cloned(),
             definition: Some(definition.clone()),
             errors: Vec::new(),
         })
@@ -146,10 +172,16 @@ fn report(
             }),
         }
     }
-    ValidationReport { class: class.to_owned(), keys }
+    ValidationReport {
+        class: class.to_owned(),
+        keys,
+    }
 }
 
-async fn load(environment: &TaskEnvironment, config: &ConfigMap) -> Result<Arc<Loaded>, WorkerError> {
+async fn load(
+    environment: &TaskEnvironment,
+    config: &ConfigMap,
+) -> Result<Arc<Loaded>, WorkerError> {
     let class = config.get("connector.class").map_or("", String::as_str);
     let version = config.get("connector.plugin.version").map(String::as_str);
     let version = version.filter(|v| !v.is_empty() && *v != "latest");
@@ -164,7 +196,11 @@ fn setup(
     grants: &Grants,
 ) -> TaskSetup {
     TaskSetup {
-        context: TaskContext { id: TaskId::new(connector, 0), tasks: 0, generation: 0 },
+        context: TaskContext {
+            id: TaskId::new(connector, 0),
+            tasks: 0,
+            generation: 0,
+        },
         config: config.clone(),
         limits: environment.settings.limits,
         directories: grants.directories.clone(),
@@ -181,22 +217,32 @@ pub(crate) async fn plan(
     let loaded = load(environment, config).await.map_err(|e| e.to_string())?;
     let info = &loaded.info;
     let list = |problems: Vec<KeyProblem>| {
-        problems.into_iter().map(|p| p.message).collect::<Vec<_>>().join("; ")
+        problems
+            .into_iter()
+            .map(|p| p.message)
+            .collect::<Vec<_>>()
+            .join("; ")
     };
     let parsed =
         ConnectorConfig::parse(config, info.kind, &environment.settings.raw).map_err(list)?;
-    let grants = Grants::of(&info.description, config, &environment.settings.directories)
-        .map_err(list)?;
+    let grants =
+        Grants::of(&info.description, config, &environment.settings.directories).map_err(list)?;
     let positions = match info.kind {
-        PluginKind::Source => {
-            environment.store.offsets(connector).await.map_err(|e| e.to_string())?
-        }
+        PluginKind::Source => environment
+            .store
+            .offsets(connector)
+            .await
+            .map_err(|e| e.to_string())?,
         PluginKind::Sink => Vec::new(),
     };
     let setup = setup(environment, connector, config, &grants);
     let mut pauses = Pauses::new();
     loop {
-        match loaded.plugin.plan(&setup, parsed.tasks_max, &positions).await {
+        match loaded
+            .plugin
+            .plan(&setup, parsed.tasks_max, &positions)
+            .await
+        {
             Ok(planned) => return Ok((planned.tasks, info.description.replan_interval_ms)),
             Err(CallError::Retriable { reason, after_ms }) if pauses.attempts() < PLAN_ATTEMPTS => {
                 tracing::warn!(connector, "plan again: {reason}");

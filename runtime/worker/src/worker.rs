@@ -85,7 +85,10 @@ impl Worker {
             store,
         };
         let herder = herder::start(environment.clone()).await?;
-        Ok(Self { environment, herder })
+        Ok(Self {
+            environment,
+            herder,
+        })
     }
 
     /// Stops every task and waits for them, at most the graceful time-out and a bit.
@@ -118,7 +121,9 @@ impl Worker {
     /// # Errors
     /// While shutting down.
     pub async fn connectors(&self) -> Result<Vec<String>, WorkerError> {
-        self.herder.inspect(|herder| herder.log().connectors().keys().cloned().collect()).await
+        self.herder
+            .inspect(|herder| herder.log().connectors().keys().cloned().collect())
+            .await
     }
 
     /// Checks a configuration.
@@ -142,8 +147,14 @@ impl Worker {
         let (name, config) = named(name, config)?;
         self.check(&config).await?;
         let records = vec![
-            ConfigRecord::Target { name: name.clone(), state: initial },
-            ConfigRecord::Connector { name: name.clone(), config: Some(config) },
+            ConfigRecord::Target {
+                name: name.clone(),
+                state: initial,
+            },
+            ConfigRecord::Connector {
+                name: name.clone(),
+                config: Some(config),
+            },
         ];
         let key = name.clone();
         let created = move |herder: &Herder| match herder.log().connector(&key) {
@@ -166,7 +177,10 @@ impl Worker {
     ) -> Result<(ConnectorInfo, bool), WorkerError> {
         let (name, config) = named(name, config)?;
         self.check(&config).await?;
-        let record = ConfigRecord::Connector { name: name.clone(), config: Some(config) };
+        let record = ConfigRecord::Connector {
+            name: name.clone(),
+            config: Some(config),
+        };
         let key = name.clone();
         let created = self
             .herder
@@ -178,7 +192,11 @@ impl Worker {
 
     async fn check(&self, config: &ConfigMap) -> Result<(), WorkerError> {
         let problems = self.validate(config).await?.problems();
-        if problems.is_empty() { Ok(()) } else { Err(WorkerError::Invalid(problems)) }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(WorkerError::Invalid(problems))
+        }
     }
 
     /// A connector as configured.
@@ -195,7 +213,9 @@ impl Worker {
         let tasks = 0..u32::try_from(tasks).unwrap_or(u32::MAX);
         Ok(ConnectorInfo {
             tasks: tasks.map(|task| TaskId::new(name, task)).collect(),
-            kind: self.plugin_of(&config).map_or("unknown", |plugin| plugin.kind.as_str()),
+            kind: self
+                .plugin_of(&config)
+                .map_or("unknown", |plugin| plugin.kind.as_str()),
             name: name.to_owned(),
             config,
         })
@@ -209,7 +229,11 @@ impl Worker {
         let found = self
             .of(name, |herder, name| {
                 let config = herder.log().connector(name)?.config.clone();
-                Some((herder.connector_status(name)?, herder.task_statuses(name), config))
+                Some((
+                    herder.connector_status(name)?,
+                    herder.task_statuses(name),
+                    config,
+                ))
             })
             .await;
         let (connector, tasks, config) = found.map_err(|error| match error {
@@ -222,7 +246,9 @@ impl Worker {
             connector,
             tasks,
             worker_id: self.environment.settings.worker_id.clone(),
-            kind: plugin.as_ref().map_or("unknown", |plugin| plugin.kind.as_str()),
+            kind: plugin
+                .as_ref()
+                .map_or("unknown", |plugin| plugin.kind.as_str()),
             version: plugin.map(|plugin| plugin.description.version),
         })
     }
@@ -232,9 +258,15 @@ impl Worker {
     /// # Errors
     /// If there is none of that name.
     pub async fn tasks(&self, name: &str) -> Result<Vec<TaskInfo>, WorkerError> {
-        let configs =
-            self.of(name, |herder, name| Some(herder.log().connector(name)?.tasks.clone())).await?;
-        let infos = (0..).zip(configs).map(|(task, config)| TaskInfo { id: TaskId::new(name, task), config });
+        let configs = self
+            .of(name, |herder, name| {
+                Some(herder.log().connector(name)?.tasks.clone())
+            })
+            .await?;
+        let infos = (0..).zip(configs).map(|(task, config)| TaskInfo {
+            id: TaskId::new(name, task),
+            config,
+        });
         Ok(infos.collect())
     }
 
@@ -243,7 +275,10 @@ impl Worker {
     /// # Errors
     /// If there is none of that name.
     pub async fn delete(&self, name: &str) -> Result<(), WorkerError> {
-        self.append_for(name, |name, _| vec![ConfigRecord::Connector { name, config: None }]).await?;
+        self.append_for(name, |name, _| {
+            vec![ConfigRecord::Connector { name, config: None }]
+        })
+        .await?;
         tracing::info!(connector = name, "connector deleted");
         Ok(())
     }
@@ -257,7 +292,10 @@ impl Worker {
             let mut records = Vec::new();
             if state == TargetState::Stopped {
                 // A stopped connector has no tasks, also for whoever reads the log later.
-                let revision = herder.log().connector(&name).map_or(0, |e| e.planned_revision);
+                let revision = herder
+                    .log()
+                    .connector(&name)
+                    .map_or(0, |e| e.planned_revision);
                 records = task_records(&name, revision, &[]);
             }
             records.push(ConfigRecord::Target { name, state });
@@ -299,7 +337,11 @@ impl Worker {
                 *status = Status::of(State::Restarting);
             }
         }
-        self.herder.event(Event::Restart { connector: name.to_owned(), replan, tasks })?;
+        self.herder.event(Event::Restart {
+            connector: name.to_owned(),
+            replan,
+            tasks,
+        })?;
         Ok(after)
     }
 
@@ -310,17 +352,26 @@ impl Worker {
     pub async fn restart_task(&self, name: &str, task: u32) -> Result<(), WorkerError> {
         self.task_status(name, task).await?;
         let tasks = vec![task];
-        self.herder.event(Event::Restart { connector: name.to_owned(), replan: false, tasks })
+        self.herder.event(Event::Restart {
+            connector: name.to_owned(),
+            replan: false,
+            tasks,
+        })
     }
 
     /// What one task is doing.
     ///
     /// # Errors
     /// If there is none.
-    pub async fn task_status(&self, name: &str, task: u32) -> Result<(Status, String), WorkerError> {
+    pub async fn task_status(
+        &self,
+        name: &str,
+        task: u32,
+    ) -> Result<(Status, String), WorkerError> {
         let status = self.status(name).await?;
         let found = status.tasks.into_iter().nth(task as usize);
-        let found = found.ok_or_else(|| WorkerError::NoTask(TaskId::new(name, task).to_string()))?;
+        let found =
+            found.ok_or_else(|| WorkerError::NoTask(TaskId::new(name, task).to_string()))?;
         Ok((found, status.worker_id))
     }
 
@@ -344,35 +395,51 @@ impl Worker {
     pub fn plugin(&self, name: &str) -> Result<Vec<PluginInfo>, WorkerError> {
         let mut found = self.plugins();
         found.retain(|plugin| plugin.answers_to(name));
-        if found.is_empty() { Err(WorkerError::NoPlugin(name.to_owned())) } else { Ok(found) }
+        if found.is_empty() {
+            Err(WorkerError::NoPlugin(name.to_owned()))
+        } else {
+            Ok(found)
+        }
     }
 
     /// Deletes the versions of a plugin, or the one version.
     ///
     /// # Errors
     /// If there is none, or connectors use it.
-    pub async fn delete_plugin(&self, name: &str, version: Option<&str>) -> Result<(), WorkerError> {
+    pub async fn delete_plugin(
+        &self,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), WorkerError> {
         let mut doomed = self.plugin(name)?;
         doomed.retain(|plugin| version.is_none_or(|v| plugin.description.version == v));
         if doomed.is_empty() {
-            return Err(WorkerError::NoPlugin(format!("{name} {}", version.unwrap_or(""))));
+            return Err(WorkerError::NoPlugin(format!(
+                "{name} {}",
+                version.unwrap_or("")
+            )));
         }
         let configs: Vec<(String, ConfigMap)> = self
             .herder
             .inspect(|herder| {
                 let all = herder.log().connectors().iter();
-                all.map(|(name, entry)| (name.clone(), entry.config.clone())).collect()
+                all.map(|(name, entry)| (name.clone(), entry.config.clone()))
+                    .collect()
             })
             .await?;
         let users: Vec<String> = configs
             .into_iter()
             .filter(|(_, config)| {
-                self.plugin_of(config).is_some_and(|used| doomed.iter().any(|d| d.digest == used.digest))
+                self.plugin_of(config)
+                    .is_some_and(|used| doomed.iter().any(|d| d.digest == used.digest))
             })
             .map(|(name, _)| name)
             .collect();
         if !users.is_empty() {
-            return Err(WorkerError::PluginUsed { name: name.to_owned(), connectors: users.join(", ") });
+            return Err(WorkerError::PluginUsed {
+                name: name.to_owned(),
+                connectors: users.join(", "),
+            });
         }
         self.environment.plugins.delete(&doomed).await
     }
@@ -380,7 +447,10 @@ impl Worker {
     fn plugin_of(&self, config: &ConfigMap) -> Option<PluginInfo> {
         let version = config.get("connector.plugin.version").map(String::as_str);
         let version = version.filter(|v| !v.is_empty() && *v != "latest");
-        self.environment.plugins.resolve(config.get("connector.class")?, version).ok()
+        self.environment
+            .plugins
+            .resolve(config.get("connector.class")?, version)
+            .ok()
     }
 
     async fn of<T: Send + 'static>(
@@ -389,7 +459,10 @@ impl Worker {
         look: impl FnOnce(&Herder, &str) -> Option<T> + Send + 'static,
     ) -> Result<T, WorkerError> {
         let key = name.to_owned();
-        let found = self.herder.inspect(move |herder| look(herder, &key)).await?;
+        let found = self
+            .herder
+            .inspect(move |herder| look(herder, &key))
+            .await?;
         found.ok_or_else(|| WorkerError::NoConnector(name.to_owned()))
     }
 
@@ -406,7 +479,11 @@ impl Worker {
                 None => (false, Vec::new()),
             })
             .await?;
-        if exists { Ok(()) } else { Err(WorkerError::NoConnector(name.to_owned())) }
+        if exists {
+            Ok(())
+        } else {
+            Err(WorkerError::NoConnector(name.to_owned()))
+        }
     }
 }
 
