@@ -1,6 +1,6 @@
 //! Databases that guests reach through the host.
 //!
-//! A task has one session ([`session`]): the connections that its configuration declares, and
+//! A task has one session ([`session()`]): the connections that its configuration declares, and
 //! one transaction over what the current put wrote. The guest names tables, columns and rows;
 //! every statement is built here.
 #![forbid(unsafe_code)]

@@ -164,8 +164,9 @@ impl ProducerHandle {
             let mut record = BaseRecord::with_opaque_to(topic, Arc::clone(acks));
             record.key = key;
             record.payload = value;
-            record.partition = rows.partitions.get(row).copied();
-            record.timestamp = rows.timestamps.get(row).copied();
+            // -1 is "none" in both columns, as in Kafka's own protocol.
+            record.partition = rows.partitions.get(row).copied().filter(|p| *p >= 0);
+            record.timestamp = rows.timestamps.get(row).copied().filter(|ms| *ms >= 0);
             record.headers = row_headers;
             loop {
                 match producer.send(record) {

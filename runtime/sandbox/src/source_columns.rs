@@ -36,6 +36,12 @@ pub(crate) fn batch(
     index("value-schema", &columns.value_schema, rows, columns.schemas.len(), true)?;
     optional("partitions", columns.partitions.len(), rows)?;
     optional("timestamps", columns.timestamps.len(), rows)?;
+    if let Some(row) = columns.partitions.iter().position(|&partition| partition < -1) {
+        return Err(malformed(format!("row {row} has a negative partition")));
+    }
+    if let Some(row) = columns.timestamps.iter().position(|&ms| ms < -1) {
+        return Err(malformed(format!("row {row} has a negative timestamp")));
+    }
     let keys = bytes("keys", rows, columns.keys)?;
     let values = bytes("values", rows, columns.values)?;
     let headers = columns.headers.map(|headers| header_column(rows, headers)).transpose()?;

@@ -74,10 +74,7 @@ impl Grants {
         if self.connections.is_empty() {
             return Arc::new(NoSql);
         }
-        session(SessionSettings {
-            connections: self.connections.clone(),
-            directories: self.allowed.clone(),
-        })
+        session(SessionSettings::new(self.connections.clone(), self.allowed.clone()))
     }
 }
 

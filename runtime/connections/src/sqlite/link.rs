@@ -19,6 +19,8 @@ use super::{authorizer::HostStatement, error};
 const MAX_ROW_BYTES: i32 = 256 << 20;
 /// Triggers that call triggers.
 const MAX_TRIGGER_DEPTH: i32 = 50;
+/// No wait is longer; SQLite counts milliseconds in 32 bits.
+const MAX_BUSY_TIMEOUT: Duration = Duration::from_secs(3_600);
 /// SQLite's instructions between looks at whether to stop: well below a millisecond.
 const STOP_CHECK_STEPS: i32 = 10_000;
 
@@ -31,7 +33,7 @@ pub(crate) struct Link {
 impl Link {
     /// Opens `file`, a canonical path, and makes it if there is none.
     pub(crate) fn open(file: &Path, busy_timeout: Duration) -> Result<Self, SqlError> {
-        let db = Db::open(file, busy_timeout)?;
+        let db = Db::open(file, busy_timeout.min(MAX_BUSY_TIMEOUT))?;
         let stop = Arc::<AtomicBool>::default();
         // Not sqlite3_interrupt: it forgets a call that is just about to run its statement.
         let stopped = Arc::clone(&stop);

@@ -1,0 +1,19 @@
+//! The log: to standard error, since standard output belongs to answers.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::arguments::{LogFormat, Logging};
+use crate::error::CliError;
+
+pub(crate) fn start(logging: &Logging) -> Result<(), CliError> {
+    let filter = EnvFilter::try_new(&logging.log)
+        .map_err(|e| CliError::Usage(format!("--log {}: {e}", logging.log)))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match logging.log_format {
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}

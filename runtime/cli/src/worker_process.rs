@@ -1,0 +1,156 @@
+//! A worker from start to end: build, serve, wait for a signal, drain in order. A second signal
+//! ends the process at once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tidegate_cluster::{SledStore, StateStore};
+use tidegate_kafka::Kafka;
+use tidegate_sandbox::{CompilerCommand, Sandbox, SandboxOptions};
+use tidegate_worker::{Worker, WorkerSettings};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::error::CliError;
+use crate::properties;
+
+/// What runs beside REST and Kafka needs few threads; guests have their own.
+const RUNTIME_THREADS: usize = 2;
+
+/// Exit code of a second signal: ended by force.
+const FORCED: i32 = 130;
+
+/// Runs a worker until a signal.
+pub(crate) fn run(
+    settings: WorkerSettings,
+    connectors: &[PathBuf],
+    announce: impl FnOnce(&[String]),
+) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .enable_all()
+        .build()
+        .map_err(CliError::Start)?;
+    let done = runtime.block_on(serve(settings, connectors, announce));
+    // Whatever still blocks (a broker that does not answer) shall not hold the process.
+    runtime.shutdown_background();
+    done
+}
+
+async fn serve(
+    settings: WorkerSettings,
+    connectors: &[PathBuf],
+    announce: impl FnOnce(&[String]),
+) -> Result<(), CliError> {
+    // Files are read before anything starts: a typo shall not leave half a worker.
+    let connectors = connectors
+        .iter()
+        .map(|path| properties::connector(path))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut signals = Signals::new()?;
+    let metrics_handle = PrometheusBuilder::new()
+        .install_recorder()
+        .map_err(|e| CliError::Start(std::io::Error::other(e)))?;
+    let worker = build(settings).await?;
+    let (stop, stopped) = watch::channel(false);
+    let (addresses, servers) = listen(&worker, metrics_handle, &stopped).await?;
+    announce(&addresses);
+    for (name, config) in connectors {
+        match worker.put_config(&name, config).await {
+            Ok(_) => {}
+            Err(error) => {
+                worker.shut_down().await;
+                return Err(CliError::Usage(format!("create connector {name}: {error}")));
+            }
+        }
+    }
+    signals.next().await;
+    tracing::info!("stopping; a second signal ends the process at once");
+    tokio::spawn(async move {
+        signals.next().await;
+        tracing::warn!("ended by a second signal");
+        std::process::exit(FORCED);
+    });
+    // Refuse requests first, then end the tasks, which flush and commit.
+    let _ = stop.send(true);
+    for server in servers {
+        let _ = server.await;
+    }
+    worker.shut_down().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn build(settings: WorkerSettings) -> Result<Worker, CliError> {
+    if !settings.ignored.is_empty() {
+        tracing::warn!("these keys of the worker's configuration mean nothing here: {}", settings.ignored.join(", "));
+    }
+    let (kafka, ignored) = Kafka::new(settings.kafka.clone())?;
+    if !ignored.is_empty() {
+        tracing::warn!("these Kafka client settings mean nothing here: {}", ignored.join(", "));
+    }
+    let sandbox = Sandbox::new(SandboxOptions {
+        cache_directory: settings.cache_directory.clone(),
+        compiler: CompilerCommand {
+            program: std::env::current_exe().map_err(CliError::Start)?,
+            arguments: vec![crate::COMPILE.to_owned()],
+        },
+        limits: settings.limits,
+    })?;
+    let store: Arc<dyn StateStore> = Arc::new(SledStore::open(&settings.state_directory)?);
+    Ok(Worker::start(settings, store, sandbox, kafka).await?)
+}
+
+type Server = tokio::task::JoinHandle<()>;
+
+async fn listen(
+    worker: &Worker,
+    metrics: metrics_exporter_prometheus::PrometheusHandle,
+    stopped: &watch::Receiver<bool>,
+) -> Result<(Vec<String>, Vec<Server>), CliError> {
+    let router = tidegate_api::router(worker.clone(), metrics);
+    let (mut addresses, mut servers) = (Vec::new(), Vec::new());
+    for address in &worker.settings().listeners {
+        let failed = |e: std::io::Error| CliError::Listen {
+            address: address.clone(),
+            reason: e.to_string(),
+        };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        addresses.push(format!("http://{}", listener.local_addr().map_err(failed)?));
+        let (router, mut stopped) = (router.clone(), stopped.clone());
+        servers.push(tokio::spawn(async move {
+            let shutdown = async move {
+                let _ = stopped.wait_for(|stop| *stop).await;
+            };
+            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(shutdown).await {
+                tracing::error!("serve REST: {error}");
+            }
+        }));
+    }
+    Ok((addresses, servers))
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, CliError> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(CliError::Start)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(CliError::Start)?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
