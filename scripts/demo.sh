@@ -126,8 +126,9 @@ done
 took=$(awk -v from="$started" -v to="$(date +%s.%N)" 'BEGIN { printf "%.1f", to - from }')
 [ ! -t 1 ] || say
 
-show curl -sS "$url/connectors?expand=status"
+show curl -sS "$url/connectors/demo-source/status"
 say
+show "$tidegate" connector list --url "$url"
 show "$data" check "$dir/lines.txt" "$dir/copy.txt" "$dir/copy.db" lines
 say
 say "demo: $lines lines went through Kafka into a file and a table in $took s"
