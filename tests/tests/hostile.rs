@@ -121,7 +121,8 @@ const GENERAL: [(&str, &str); 8] = [
     ("loop", "tidegate.task.call.cpu.max.ms"),
     ("slow", "ms"),
     ("alloc", "tidegate.task.memory.max.bytes"),
-    ("recurse", "stack"),
+    // Names in the backtrace are demangled.
+    ("recurse", "misbehaviour::recurse"),
     ("fatal", ""),
 ];
 
