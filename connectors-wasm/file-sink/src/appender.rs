@@ -20,6 +20,8 @@ pub trait Target: Write {
     fn length(&self) -> io::Result<u64>;
     /// Makes what was written survive a loss of power.
     fn sync(&self) -> io::Result<()>;
+    /// Opens it anew: a WASI stream on which a write failed takes no other.
+    fn reopen(&mut self, path: &str) -> io::Result<()>;
 }
 
 impl Target for File {
@@ -34,6 +36,15 @@ impl Target for File {
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
     }
+
+    fn reopen(&mut self, path: &str) -> io::Result<()> {
+        *self = open(path)?;
+        Ok(())
+    }
+}
+
+fn open(path: &str) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
 }
 
 /// A file and whether it ends with a whole line.
@@ -47,8 +58,7 @@ pub struct Appender<T = File> {
 impl Appender {
     /// Opens a file to append to, and creates it if need be.
     pub fn open(path: String) -> Result<Self> {
-        let target = OpenOptions::new().append(true).create(true).open(&path);
-        let target = target.map_err(|error| explain(error, "open", &path))?;
+        let target = open(&path).map_err(|error| explain(error, "open", &path))?;
         // A file that may be written but not read is taken to be whole.
         let half_line = ends_with_half_line(&path).unwrap_or(false);
         if half_line {
@@ -94,37 +104,31 @@ impl<T: Target> Appender<T> {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            match self.target.write(rest) {
-                Ok(written) if written > 0 => rest = rest.get(written..).unwrap_or_default(),
-                Ok(_) => {
-                    return Err(
-                        self.take_back(bytes.len() - rest.len(), ErrorKind::WriteZero.into())
-                    );
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.take_back(bytes.len() - rest.len(), error)),
+        let before = self.target.length();
+        let before = before.map_err(|error| explain(error, "measure", &self.path))?;
+        match self.target.write_all(bytes) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.take_back(before);
+                Err(explain(error, "write", &self.path))
             }
         }
-        Ok(())
     }
 
-    /// After `written` bytes of a batch something went wrong.
-    fn take_back(&mut self, written: usize, error: io::Error) -> Failure {
-        if written > 0 {
-            let cut = self.target.length().and_then(|length| {
-                let before = length
-                    .checked_sub(written as u64)
-                    .ok_or(ErrorKind::InvalidData)?;
-                self.target.cut(before)
-            });
-            if let Err(cause) = cut {
-                log::warn!("{} keeps part of a batch that failed: {cause}", self.path);
-                self.half_line = true;
-            }
+    /// After a write that failed, however much of it arrived: the file was `before` bytes long.
+    fn take_back(&mut self, before: u64) {
+        let cut = match self.target.length() {
+            Ok(length) if length > before => self.target.cut(before),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(cause) = cut {
+            log::warn!("{} keeps part of a batch that failed: {cause}", self.path);
+            self.half_line = true;
         }
-        explain(error, "write", &self.path)
+        if let Err(cause) = self.target.reopen(&self.path) {
+            log::warn!("open {} again: {cause}", self.path);
+        }
     }
 }
 
@@ -139,8 +143,19 @@ fn ends_with_half_line(path: &str) -> io::Result<bool> {
     Ok(last != *b"\n")
 }
 
+/// WASI's EIO. Writes go through a WASI stream, which tells that one failed and not why, so this is
+/// also what a full disk looks like.
+const WASI_EIO: i32 = 29;
+
 /// Names the file and what to do.
 fn explain(error: io::Error, doing: &str, path: &str) -> Failure {
+    if error.raw_os_error() == Some(WASI_EIO) && doing != "open" {
+        let reason = format!(
+            "{doing} {path}: {error} (the disk may be full: make room, or see what is wrong with \
+             it; it is tried again)"
+        );
+        return Failure::retry_after(FULL_PAUSE, reason);
+    }
     let advice = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             let reason = format!("{doing} {path}: {error} (make room, it is tried again)");

@@ -118,6 +118,10 @@ impl Target for Small {
     fn sync(&self) -> io::Result<()> {
         Ok(())
     }
+
+    fn reopen(&mut self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]
