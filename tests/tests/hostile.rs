@@ -121,7 +121,8 @@ const GENERAL: [(&str, &str); 8] = [
     ("loop", "tidegate.task.call.cpu.max.ms"),
     ("slow", "ms"),
     ("alloc", "tidegate.task.memory.max.bytes"),
-    ("recurse", "stack"),
+    // The stack of a guest in Rust lies in its memory, so its end is a trap like any other.
+    ("recurse", "trap"),
     ("fatal", ""),
 ];
 
