@@ -20,6 +20,9 @@ use crate::retention::Retention;
 /// close), each of which has a limit of its own; this one only guards against a loop that died.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(280);
 
+/// How long to wait for the end of a partition.
+const WATERMARK_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Where to start in partitions; those absent start at the committed offset.
 pub type StartPositions = Vec<(TopicPartition, i64)>;
 
@@ -89,6 +92,7 @@ impl SinkContext {
             && let Some(positions) = wait(&answered)
         {
             for ((topic, partition), offset) in positions {
+                self.check_start(consumer, &topic, partition, offset);
                 if let Some(mut found) = partitions.find_partition(&topic, partition) {
                     found.set_offset(Offset::Offset(offset))?;
                 }
@@ -103,6 +107,21 @@ impl SinkContext {
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions),
             _ => consumer.assign(partitions),
+        }
+    }
+
+    /// A start past the end would count as out of range and quietly become the beginning: everything
+    /// would be delivered again.
+    fn check_start(&self, consumer: &BaseConsumer<Self>, topic: &str, partition: i32, offset: i64) {
+        let Ok((_, end)) = consumer.fetch_watermarks(topic, partition, WATERMARK_TIMEOUT) else {
+            return;
+        };
+        if offset > end {
+            let reason = format!(
+                "open answered {topic}-{partition}@{offset} as the start, but the partition ends at \
+                 {end}; was the topic recreated?"
+            );
+            let _ = self.events.blocking_send(ConsumerEvent::Failed(reason));
         }
     }
 

@@ -89,6 +89,12 @@ pub fn plugin_name(name: &str, version: &str) -> Result<(), NameError> {
     Ok(())
 }
 
+/// Whether Kafka takes this as the name of a topic (`org.apache.kafka.common.internals.Topic`).
+pub fn is_topic_name(name: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=249).contains(&name.len()) && name != "." && name != ".." && name.chars().all(legal)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,5 +124,13 @@ mod tests {
             plugin_name("a", "1.0"),
             Err(NameError::Version(_))
         ));
+    }
+
+    #[test]
+    fn topic_names() {
+        assert!(is_topic_name("a.b_c-D1"));
+        for bad in ["", ".", "..", "a b", "a/b", "ü", &"a".repeat(250)] {
+            assert!(!is_topic_name(bad), "{bad}");
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! Source partitions and offsets: JSON objects of flat primitives in one canonical spelling,
 //! because the spelling is the key under which an offset is kept (and compacted).
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -87,19 +89,45 @@ fn canonical(what: &'static str, json: &str) -> Result<String, OffsetError> {
         text: json.chars().take(200).collect(),
         reason,
     };
-    let value: Value = serde_json::from_str(json).map_err(|e| not_an_object(e.to_string()))?;
-    let Value::Object(fields) = value else {
-        return Err(not_an_object("it is another kind of value".to_owned()));
-    };
+    let Fields(fields) = serde_json::from_str(json).map_err(|e| not_an_object(e.to_string()))?;
     if let Some((field, _)) = fields.iter().find(|(_, v)| v.is_array() || v.is_object()) {
         return Err(OffsetError::NotFlat {
             what,
             field: field.clone(),
         });
     }
-    // Sorted by hand: another crate in the build may turn on serde_json's insertion order.
-    let sorted: std::collections::BTreeMap<String, Value> = fields.into_iter().collect();
-    serde_json::to_string(&sorted).map_err(|e| not_an_object(e.to_string()))
+    serde_json::to_string(&fields).map_err(|e| not_an_object(e.to_string()))
+}
+
+/// The fields of an object, sorted: serde_json's own order depends on the features of a build. A
+/// field that comes twice is refused, since one of its values would be lost.
+struct Fields(BTreeMap<String, Value>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor;
+
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields, M::Error> {
+                let mut fields = BTreeMap::new();
+                while let Some((key, value)) = map.next_entry::<String, Value>()? {
+                    if fields.contains_key(&key) {
+                        return Err(M::Error::custom(format!("the field {key:?} comes twice")));
+                    }
+                    fields.insert(key, value);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(FieldsVisitor)
+    }
 }
 
 #[cfg(test)]
@@ -117,7 +145,7 @@ mod tests {
 
     #[test]
     fn only_flat_objects() {
-        for bad in ["", "1", "[]", "{", "null"] {
+        for bad in ["", "1", "[]", "{", "null", r#"{"a":1,"a":2}"#] {
             assert!(matches!(
                 SourceOffset::parse(bad),
                 Err(OffsetError::NotAnObject { .. })

@@ -17,7 +17,9 @@ pub enum ComponentError {
     #[error("the body is empty: send the component itself, as with curl --data-binary @my.wasm")]
     Empty,
     /// Something else.
-    #[error("the body is not WebAssembly: it does not begin with the bytes 00 61 73 6d")]
+    #[error(
+        "the body is not a WebAssembly component: it does not begin with the bytes 00 61 73 6d"
+    )]
     NotWasm,
     /// A core module.
     #[error(

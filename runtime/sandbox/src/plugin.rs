@@ -171,12 +171,11 @@ impl Plugin {
                 format!("{} tasks where tasks.max is {max_tasks}", tasks.len()),
             ));
         }
-        Ok(Planned {
-            tasks: tasks
-                .into_iter()
-                .map(|task| task.into_iter().collect())
-                .collect(),
-        })
+        let tasks = tasks
+            .into_iter()
+            .map(task_config)
+            .collect::<Result<_, _>>()?;
+        Ok(Planned { tasks })
     }
 
     /// A source task, not started yet.
@@ -201,6 +200,21 @@ impl Plugin {
         })
         .await
     }
+}
+
+/// A configuration from a guest; a key that comes twice would silently lose a value.
+fn task_config(pairs: Vec<(String, String)>) -> Result<ConfigMap, CallError> {
+    let mut config = ConfigMap::new();
+    for (key, value) in pairs {
+        if config.contains_key(&key) {
+            return Err(CallError::malformed(
+                "plan",
+                format!("a task configuration with {key:?} twice"),
+            ));
+        }
+        config.insert(key, value);
+    }
+    Ok(config)
 }
 
 async fn describe(

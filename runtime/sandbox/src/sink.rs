@@ -1,5 +1,6 @@
 //! A sink task's instance.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tidegate_model::config::ConfigMap;
@@ -86,19 +87,21 @@ impl SinkTask {
         &mut self,
         partitions: &[TopicPartition],
     ) -> Result<Vec<(TopicPartition, i64)>, CallError> {
-        let partitions = partitions_to_guest(partitions);
+        let asked = partitions_to_guest(partitions);
         let positions = self
             .instance
             .call("open", move |store, guest| {
                 Box::pin(async move {
                     guest
                         .tidegate_connect_sink_task()
-                        .call_open(store, &partitions)
+                        .call_open(store, &asked)
                         .await
                 })
             })
             .await??;
-        Ok(positions.into_iter().map(position_to_host).collect())
+        let positions: Vec<_> = positions.into_iter().map(position_to_host).collect();
+        let wrong = starts_problem(&positions, partitions);
+        self.checked("open", positions, wrong)
     }
 
     /// Delivers a batch; answers the rows the guest could not handle.
@@ -123,20 +126,31 @@ impl SinkTask {
                 })
             })
             .await??;
-        if let Some(errant) = errants.iter().find(|errant| errant.row as usize >= rows) {
-            self.instance.discard();
-            return Err(CallError::malformed(
-                "put",
-                format!("errant row {} in a batch of {rows} rows", errant.row),
-            ));
-        }
-        Ok(errants
+        let errants: Vec<Errant> = errants
             .into_iter()
             .map(|e| Errant {
                 row: e.row,
                 reason: e.reason,
             })
-            .collect())
+            .collect();
+        let wrong = errants_problem(&errants, rows);
+        self.checked("put", errants, wrong)
+    }
+
+    /// An answer that cannot be shows that the guest cannot go on.
+    fn checked<T>(
+        &mut self,
+        export: &'static str,
+        answer: T,
+        wrong: Option<String>,
+    ) -> Result<T, CallError> {
+        match wrong {
+            None => Ok(answer),
+            Some(reason) => {
+                self.instance.discard();
+                Err(CallError::malformed(export, reason))
+            }
+        }
     }
 
     /// Makes what was put durable. `accepted`: next offset of each partition.
@@ -170,10 +184,12 @@ impl SinkTask {
             offset: errant.offset,
             reason: errant.reason,
         });
-        Ok(Flushed {
+        let flushed = Flushed {
             durable: flushed.durable.into_iter().map(position_to_host).collect(),
             errants: errants.collect(),
-        })
+        };
+        let wrong = flushed_problem(&flushed, accepted);
+        self.checked("flush", flushed, wrong)
     }
 
     /// Takes partitions back.
@@ -211,6 +227,69 @@ impl SinkTask {
     pub fn memory_bytes(&self) -> usize {
         self.instance.memory_bytes()
     }
+}
+
+fn starts_problem(starts: &[(TopicPartition, i64)], asked: &[TopicPartition]) -> Option<String> {
+    let mut seen = BTreeSet::new();
+    starts.iter().find_map(|(at, offset)| {
+        if !asked.contains(at) {
+            Some(format!("a start for {at}, which it was not given"))
+        } else if *offset < 0 {
+            Some(format!("the negative start {offset} for {at}"))
+        } else if !seen.insert(at) {
+            Some(format!("two starts for {at}"))
+        } else {
+            None
+        }
+    })
+}
+
+fn errants_problem(errants: &[Errant], rows: usize) -> Option<String> {
+    let mut seen = BTreeSet::new();
+    errants.iter().find_map(|errant| {
+        if errant.row as usize >= rows {
+            Some(format!(
+                "errant row {} in a batch of {rows} rows",
+                errant.row
+            ))
+        } else if !seen.insert(errant.row) {
+            Some(format!("errant row {} twice", errant.row))
+        } else {
+            None
+        }
+    })
+}
+
+/// A guest can only call durable, or refuse late, what it was given.
+fn flushed_problem(flushed: &Flushed, accepted: &[(TopicPartition, i64)]) -> Option<String> {
+    let end = |at: &TopicPartition| {
+        accepted
+            .iter()
+            .find(|(known, _)| known == at)
+            .map(|(_, next_offset)| *next_offset)
+    };
+    let durable = flushed
+        .durable
+        .iter()
+        .find_map(|(at, next_offset)| match end(at) {
+            None => Some(format!("{at} as durable, which it was not asked about")),
+            Some(end) if *next_offset < 0 || *next_offset > end => Some(format!(
+                "{at} as durable up to {next_offset}, where it was given up to {end}"
+            )),
+            Some(_) => None,
+        });
+    durable.or_else(|| {
+        flushed
+            .errants
+            .iter()
+            .find_map(|errant| match end(&errant.at) {
+                Some(end) if (0..end).contains(&errant.offset) => None,
+                _ => Some(format!(
+                    "record {}@{} as refused, which it was not given",
+                    errant.at, errant.offset
+                )),
+            })
+    })
 }
 
 fn partition_to_guest(at: &TopicPartition) -> types::TopicPartition {

@@ -3,6 +3,7 @@
 
 use tidegate_model::batch::{Checkpoint, EncodedPart, Headers, NO_SCHEMA, SourceBatch};
 use tidegate_model::columns::ByteColumn;
+use tidegate_model::names::is_topic_name;
 use tidegate_model::offset::{SourceOffset, SourcePartition};
 
 use crate::bindings::records::{Columns, HeaderColumn};
@@ -11,6 +12,9 @@ use crate::error::CallError;
 use crate::host_records::encoding;
 
 const EXPORT: &str = "poll";
+
+/// Rows of one batch; a poll is asked for far fewer.
+const MAX_ROWS: usize = 1_000_000;
 
 fn malformed(reason: impl ToString) -> CallError {
     CallError::malformed(EXPORT, reason)
@@ -22,11 +26,21 @@ pub(crate) fn batch(
     checkpoints: Vec<wit::Checkpoint>,
 ) -> Result<SourceBatch, CallError> {
     let rows = columns.rows as usize;
+    // Before anything is made of this size: columns may be left out, so a guest can claim rows that
+    // cost it nothing.
+    if rows > MAX_ROWS {
+        return Err(malformed(format!(
+            "{rows} rows, where a batch may have {MAX_ROWS}"
+        )));
+    }
     if columns.topics.is_empty() && rows > 0 {
         return Err(malformed("rows without any topic"));
     }
-    if columns.topics.iter().any(String::is_empty) {
-        return Err(malformed("an empty topic name"));
+    if let Some(topic) = columns.topics.iter().find(|topic| !is_topic_name(topic)) {
+        let topic: String = topic.chars().take(80).collect();
+        return Err(malformed(format!(
+            "{topic:?}, which Kafka takes for no topic name"
+        )));
     }
     if columns.topic.is_empty() && columns.topics.len() > 1 {
         return Err(malformed("several topics but no topic column"));

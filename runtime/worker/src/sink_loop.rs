@@ -314,11 +314,7 @@ impl SinkLoop {
                 &errant.reason,
             )?;
         }
-        let positions = self
-            .state
-            .positions
-            .committable(flushed.durable)
-            .map_err(|reason| TaskError::Failed(format!("flush answered that {reason}")))?;
+        let positions = self.state.positions.committable(flushed.durable);
         if positions.is_empty() {
             return Ok(());
         }

@@ -55,27 +55,20 @@ impl SinkPositions {
             .collect()
     }
 
-    /// Of what the guest calls durable, what there is to commit; or what it cannot know to be
-    /// durable: an answer past what it was given would skip records.
+    /// Of what the guest calls durable, what there is to commit. The sandbox has checked that it is
+    /// no more than what was accepted; the clamp here keeps D2 should that ever change.
     pub(crate) fn committable(
         &self,
         durable: Vec<(TopicPartition, i64)>,
-    ) -> Result<Vec<(TopicPartition, i64)>, String> {
-        let mut out = Vec::new();
-        for (partition, next_offset) in durable {
-            let Some(position) = self.partitions.get(&partition) else {
-                return Err(format!("{partition} is durable, which is not open here"));
-            };
-            if Some(next_offset) > position.accepted {
-                return Err(format!(
-                    "{partition} is durable up to {next_offset}, which it was never given"
-                ));
-            }
-            if Some(next_offset) > position.committed {
-                out.push((partition, next_offset));
-            }
-        }
-        Ok(out)
+    ) -> Vec<(TopicPartition, i64)> {
+        durable
+            .into_iter()
+            .filter_map(|(partition, next_offset)| {
+                let position = self.partitions.get(&partition)?;
+                let next_offset = next_offset.min(position.accepted?);
+                (Some(next_offset) > position.committed).then_some((partition, next_offset))
+            })
+            .collect()
     }
 
     pub(crate) fn committed(&mut self, positions: &[(TopicPartition, i64)]) {
@@ -105,9 +98,12 @@ mod tests {
         assert!(positions.uncommitted().is_empty());
         positions.accept(&partition(0), 5);
         assert_eq!(positions.uncommitted(), [(partition(0), 5)]);
-        assert!(positions.committable(vec![(partition(0), 6)]).is_err());
-        assert!(positions.committable(vec![(partition(1), 1)]).is_err());
-        let some = positions.committable(vec![(partition(0), 3)]).unwrap();
+        assert_eq!(
+            positions.committable(vec![(partition(0), 6)]),
+            [(partition(0), 5)]
+        );
+        assert!(positions.committable(vec![(partition(1), 1)]).is_empty());
+        let some = positions.committable(vec![(partition(0), 3)]);
         positions.committed(&some);
         assert_eq!(positions.uncommitted(), [(partition(0), 5)]);
         positions.committed(&[(partition(0), 5)]);
