@@ -25,6 +25,7 @@ struct SmallDisk {
 impl SmallDisk {
     /// None without the right to mount.
     fn mount(path: &Path, options: &str) -> Option<Self> {
+        unmount_left_over();
         std::fs::create_dir_all(path).unwrap();
         run(
             "mount",
@@ -51,6 +52,24 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         run("umount", &["--lazy", self.path.to_str().unwrap()]);
+    }
+}
+
+/// A test that is killed unmounts nothing. The path names the process that mounted it.
+fn unmount_left_over() {
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    for mount in mounts
+        .lines()
+        .filter_map(|line| line.strip_prefix("tidegate-tests "))
+    {
+        let path = mount.split(' ').next().unwrap_or_default();
+        let owner = path
+            .split("/tidegate-tests-")
+            .nth(1)
+            .and_then(|rest| rest.split('/').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            run("umount", &["--lazy", path]);
+        }
     }
 }
 

@@ -21,8 +21,9 @@ impl Neighbourhood {
     fn start(test: &str) -> Self {
         let worker = Worker::setup(Broker::shared())
             .set("tidegate.task.memory.max.bytes", "67108864")
-            .set("tidegate.task.call.cpu.max.ms", "500")
-            .set("tidegate.task.call.timeout.ms", "2000")
+            // Far apart: on a busy machine CPU time passes much more slowly than time.
+            .set("tidegate.task.call.cpu.max.ms", "1000")
+            .set("tidegate.task.call.timeout.ms", "6000")
             .set("tidegate.task.host.call.timeout.ms", "1500")
             .set("tidegate.task.transfer.max.bytes", "8388608")
             .start();
