@@ -105,6 +105,7 @@ impl Kafka {
         if self.0.retention.is_some() {
             all.insert("auto.offset.reset".to_owned(), "error".to_owned());
         }
+        let paused = Arc::new(AtomicBool::new(false));
         let (sender, events) = channel(QUEUED_EVENTS);
         let pending = Arc::new(Mutex::new(Vec::new()));
         let context = SinkContext {
@@ -112,6 +113,7 @@ impl Kafka {
             pending: Arc::clone(&pending),
             retention: self.0.retention.clone(),
             group: group.clone(),
+            paused: Arc::clone(&paused),
         };
         let client_error = |reason: String| KafkaError::Client {
             client: "consumer",
@@ -125,10 +127,7 @@ impl Kafka {
             .subscribe(&topics)
             .map_err(|e| client_error(e.to_string()))?;
         let consumer = Arc::new(consumer);
-        let (stop, paused) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicBool::new(false)),
-        );
+        let stop = Arc::new(AtomicBool::new(false));
         let reader = Reader {
             consumer: Arc::clone(&consumer),
             events: sender,
@@ -142,6 +141,9 @@ impl Kafka {
             .spawn(move || reader.run())
             .map_err(|e| client_error(e.to_string()))?;
         let share = share.keep();
+        if let Some(retention) = &share.retention {
+            retention.join(&group, &settings.topics);
+        }
         Ok(SinkConsumer {
             consumer: Some(consumer),
             group,
@@ -224,7 +226,7 @@ impl Drop for SinkConsumer {
     fn drop(&mut self) {
         self.share.consumers.fetch_sub(1, Ordering::Relaxed);
         if let Some(retention) = &self.share.retention {
-            retention.forget(&self.group);
+            retention.leave(&self.group);
         }
         self.begin_stop();
         // Unblocks the thread if it waits for room.
