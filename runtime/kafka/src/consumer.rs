@@ -38,7 +38,7 @@ const POLL: Duration = Duration::from_millis(100);
 const BUSY: Duration = Duration::from_millis(500);
 
 /// What a consumer has unless the worker or the connector says otherwise.
-const DEFAULTS: [(&str, &str); 7] = [
+const DEFAULTS: [(&str, &str); 9] = [
     ("auto.offset.reset", "earliest"),
     // Connect's default, not librdkafka's.
     ("isolation.level", "read_uncommitted"),
@@ -46,6 +46,11 @@ const DEFAULTS: [(&str, &str); 7] = [
     ("session.timeout.ms", "10000"),
     ("heartbeat.interval.ms", "3000"),
     ("fetch.wait.max.ms", "100"),
+    // librdkafka stops fetching for a whole second once its queue is full, by default; a sink that
+    // is a bit slower than its broker would stand still most of the time.
+    ("fetch.queue.backoff.ms", "10"),
+    // Records queued per partition: its default of 100,000 costs 50 MB where records are small.
+    ("queued.min.messages", "20000"),
     ("topic.metadata.refresh.interval.ms", "10000"),
 ];
 
