@@ -349,7 +349,7 @@ impl Reader {
     /// partitions paused, so that the group is still served.
     fn hand_over(&self) {
         while let Some(batch) = self.take_pending() {
-            let mut event = ConsumerEvent::Records(batch);
+            let mut event = ConsumerEvent::Records(Box::new(batch));
             let mut waited = Duration::ZERO;
             let mut holding = false;
             loop {
@@ -379,12 +379,12 @@ impl Reader {
                     self.pending
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
-                        .insert(0, batch);
+                        .insert(0, *batch);
                     if let Some(Ok(message)) = self.consumer.poll(POLL) {
                         self.keep(&message);
                     }
                     match self.take_pending() {
-                        Some(batch) => event = ConsumerEvent::Records(batch),
+                        Some(batch) => event = ConsumerEvent::Records(Box::new(batch)),
                         None => break,
                     }
                 } else {

@@ -42,7 +42,7 @@ pub enum ConsumerEvent {
         done: SyncSender<()>,
     },
     /// Records of one topic.
-    Records(RecordBatch),
+    Records(Box<RecordBatch>),
     /// The consumer cannot go on.
     Failed(String),
 }
