@@ -59,6 +59,8 @@ fn settings(options: &Dev, state_directory: String) -> Result<ConfigMap, CliErro
             "org.apache.kafka.connect.storage.StringConverter".to_owned(),
         ),
         ("offset.flush.interval.ms", "1000".to_owned()),
+        // What is not acked is not counted yet, and must not add up to what the embedded Kafka keeps.
+        ("tidegate.source.in.flight.max.bytes", "524288".to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();

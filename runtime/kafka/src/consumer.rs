@@ -38,7 +38,7 @@ const POLL: Duration = Duration::from_millis(100);
 const BUSY: Duration = Duration::from_millis(500);
 
 /// What a consumer has unless the worker or the connector says otherwise.
-const DEFAULTS: [(&str, &str); 7] = [
+const DEFAULTS: [(&str, &str); 9] = [
     ("auto.offset.reset", "earliest"),
     // Connect's default, not librdkafka's.
     ("isolation.level", "read_uncommitted"),
@@ -46,6 +46,11 @@ const DEFAULTS: [(&str, &str); 7] = [
     ("session.timeout.ms", "10000"),
     ("heartbeat.interval.ms", "3000"),
     ("fetch.wait.max.ms", "100"),
+    // librdkafka stops fetching for a whole second once its queue is full, by default; a sink that
+    // is a bit slower than its broker would stand still most of the time.
+    ("fetch.queue.backoff.ms", "10"),
+    // Records queued per partition: its default of 100,000 costs 50 MB where records are small.
+    ("queued.min.messages", "20000"),
     ("topic.metadata.refresh.interval.ms", "10000"),
 ];
 
@@ -105,6 +110,7 @@ impl Kafka {
         if self.0.retention.is_some() {
             all.insert("auto.offset.reset".to_owned(), "error".to_owned());
         }
+        let paused = Arc::new(AtomicBool::new(false));
         let (sender, events) = channel(QUEUED_EVENTS);
         let pending = Arc::new(Mutex::new(Vec::new()));
         let context = SinkContext {
@@ -112,6 +118,7 @@ impl Kafka {
             pending: Arc::clone(&pending),
             retention: self.0.retention.clone(),
             group: group.clone(),
+            paused: Arc::clone(&paused),
         };
         let client_error = |reason: String| KafkaError::Client {
             client: "consumer",
@@ -125,10 +132,7 @@ impl Kafka {
             .subscribe(&topics)
             .map_err(|e| client_error(e.to_string()))?;
         let consumer = Arc::new(consumer);
-        let (stop, paused) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicBool::new(false)),
-        );
+        let stop = Arc::new(AtomicBool::new(false));
         let reader = Reader {
             consumer: Arc::clone(&consumer),
             events: sender,
@@ -142,6 +146,9 @@ impl Kafka {
             .spawn(move || reader.run())
             .map_err(|e| client_error(e.to_string()))?;
         let share = share.keep();
+        if let Some(retention) = &share.retention {
+            retention.join(&group, &settings.topics);
+        }
         Ok(SinkConsumer {
             consumer: Some(consumer),
             group,
@@ -224,7 +231,7 @@ impl Drop for SinkConsumer {
     fn drop(&mut self) {
         self.share.consumers.fetch_sub(1, Ordering::Relaxed);
         if let Some(retention) = &self.share.retention {
-            retention.forget(&self.group);
+            retention.leave(&self.group);
         }
         self.begin_stop();
         // Unblocks the thread if it waits for room.
@@ -342,7 +349,7 @@ impl Reader {
     /// partitions paused, so that the group is still served.
     fn hand_over(&self) {
         while let Some(batch) = self.take_pending() {
-            let mut event = ConsumerEvent::Records(batch);
+            let mut event = ConsumerEvent::Records(Box::new(batch));
             let mut waited = Duration::ZERO;
             let mut holding = false;
             loop {
@@ -372,12 +379,12 @@ impl Reader {
                     self.pending
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
-                        .insert(0, batch);
+                        .insert(0, *batch);
                     if let Some(Ok(message)) = self.consumer.poll(POLL) {
                         self.keep(&message);
                     }
                     match self.take_pending() {
-                        Some(batch) => event = ConsumerEvent::Records(batch),
+                        Some(batch) => event = ConsumerEvent::Records(Box::new(batch)),
                         None => break,
                     }
                 } else {

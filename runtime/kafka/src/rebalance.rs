@@ -2,6 +2,7 @@
 //! poll, on the consumer's thread, and does not return before the task's loop has dealt with it:
 //! that is what makes a revoke wait for puts in flight (D6).
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub enum ConsumerEvent {
         done: SyncSender<()>,
     },
     /// Records of one topic.
-    Records(RecordBatch),
+    Records(Box<RecordBatch>),
     /// The consumer cannot go on.
     Failed(String),
 }
@@ -52,6 +53,8 @@ pub(crate) struct SinkContext {
     pub(crate) pending: Arc<Mutex<Vec<RecordBatch>>>,
     pub(crate) retention: Option<Arc<Retention>>,
     pub(crate) group: String,
+    /// Whether the task is paused.
+    pub(crate) paused: Arc<AtomicBool>,
 }
 
 impl ClientContext for SinkContext {}
@@ -105,8 +108,15 @@ impl SinkContext {
             }
         }
         match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions),
-            _ => consumer.assign(partitions),
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions)?,
+            _ => consumer.assign(partitions)?,
+        }
+        // A partition keeps its pause through a loss and a new assignment: one that was paused
+        // while the loop was busy would stay silent for ever.
+        if self.paused.load(Ordering::Relaxed) {
+            consumer.pause(partitions)
+        } else {
+            consumer.resume(partitions)
         }
     }
 

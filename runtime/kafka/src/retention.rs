@@ -1,11 +1,12 @@
 //! What the embedded cluster still holds unread. librdkafka's mock keeps 5 MiB a partition and
 //! then silently drops the oldest records, so sources wait before they come near that.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
-/// Unread bytes at which a source waits: the bound is 5 MiB, and up to one poll more comes.
-const HOLD_BYTES: u64 = 2 << 20;
+/// Unread bytes at which a source waits. The bound is 5 MiB; what is in flight, being produced and
+/// polled ahead comes on top.
+const HOLD_BYTES: u64 = 1 << 20;
 
 /// What one record takes beside key and value, roughly.
 const RECORD_OVERHEAD_BYTES: u64 = 16;
@@ -23,41 +24,73 @@ pub(crate) struct Retention(Mutex<Ledger>);
 #[derive(Debug, Default)]
 struct Ledger {
     produced: HashMap<Partition, u64>,
-    /// By consumer group.
-    consumed: HashMap<String, HashMap<Partition, u64>>,
+    groups: HashMap<String, Group>,
+}
+
+/// What a consumer group has read.
+#[derive(Debug, Default)]
+struct Group {
+    members: usize,
+    /// Topics by name: they count from the subscription on, before anything is assigned.
+    topics: BTreeSet<String>,
+    consumed: HashMap<Partition, u64>,
+}
+
+impl Group {
+    /// Bytes it has read of a partition; none if it does not read it.
+    fn consumed(&self, partition: &Partition) -> Option<u64> {
+        let subscribed = self.topics.contains(&partition.0).then_some(0);
+        self.consumed.get(partition).copied().or(subscribed)
+    }
 }
 
 impl Retention {
     pub(crate) fn produced(&self, topic: &str, partition: i32, bytes: u64) {
         let mut ledger = self.lock();
-        match ledger.produced.get_mut(&(topic.to_owned(), partition)) {
-            Some(total) => *total += bytes,
-            None => {
-                ledger.produced.insert((topic.to_owned(), partition), bytes);
+        *ledger
+            .produced
+            .entry((topic.to_owned(), partition))
+            .or_default() += bytes;
+    }
+
+    /// A member joins a group that subscribes to these topics.
+    pub(crate) fn join(&self, group: &str, topics: &[String]) {
+        let mut ledger = self.lock();
+        let group = ledger.groups.entry(group.to_owned()).or_default();
+        group.members += 1;
+        group.topics.extend(topics.iter().cloned());
+    }
+
+    /// A member leaves; with the last one the group does not count any more.
+    pub(crate) fn leave(&self, group: &str) {
+        let mut ledger = self.lock();
+        if let Some(found) = ledger.groups.get_mut(group) {
+            found.members = found.members.saturating_sub(1);
+            if found.members == 0 {
+                ledger.groups.remove(group);
             }
         }
     }
 
-    /// A group is there, even before it has read anything.
+    /// A partition is assigned, which is how a group that subscribes by a pattern comes to count.
     pub(crate) fn reads(&self, group: &str, topic: &str, partition: i32) {
         let mut ledger = self.lock();
-        let group = ledger.consumed.entry(group.to_owned()).or_default();
-        group.entry((topic.to_owned(), partition)).or_default();
+        if let Some(group) = ledger.groups.get_mut(group) {
+            group
+                .consumed
+                .entry((topic.to_owned(), partition))
+                .or_default();
+        }
     }
 
     pub(crate) fn consumed(&self, group: &str, topic: &str, partition: i32, bytes: u64) {
         let mut ledger = self.lock();
-        if let Some(total) = ledger
-            .consumed
-            .get_mut(group)
-            .and_then(|g| g.get_mut(&(topic.to_owned(), partition)))
-        {
-            *total += bytes;
+        if let Some(group) = ledger.groups.get_mut(group) {
+            *group
+                .consumed
+                .entry((topic.to_owned(), partition))
+                .or_default() += bytes;
         }
-    }
-
-    pub(crate) fn forget(&self, group: &str) {
-        self.lock().consumed.remove(group);
     }
 
     /// The topic of `topics` whose unread records come near the bound, if one does.
@@ -69,11 +102,11 @@ impl Retention {
             .filter(|((topic, _), _)| topics.contains(topic))
             .find(|(partition, produced)| {
                 let slowest = ledger
-                    .consumed
+                    .groups
                     .values()
-                    .filter_map(|g| g.get(*partition))
+                    .filter_map(|g| g.consumed(partition))
                     .min();
-                produced.saturating_sub(slowest.copied().unwrap_or(0)) >= HOLD_BYTES
+                produced.saturating_sub(slowest.unwrap_or(0)) >= HOLD_BYTES
             })
             .map(|((topic, _), _)| topic.clone())
     }
@@ -98,7 +131,7 @@ mod tests {
             "nobody reads it"
         );
         for group in ["a", "b"] {
-            retention.reads(group, "t", 0);
+            retention.join(group, &topics);
         }
         retention.consumed("a", "t", 0, HOLD_BYTES);
         assert_eq!(
@@ -109,5 +142,8 @@ mod tests {
         retention.consumed("b", "t", 0, 1);
         assert_eq!(retention.full(&topics), None);
         assert_eq!(retention.full(&["u".to_owned()]), None);
+        retention.leave("a");
+        retention.produced("t", 0, 1);
+        assert_eq!(retention.full(&topics), Some("t".to_owned()), "a has gone");
     }
 }

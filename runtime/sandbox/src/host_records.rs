@@ -55,10 +55,10 @@ fn columns(
     let keys = read(Part::KEYS, &batch.keys, key)?;
     let values = read(Part::VALUES, &batch.values, value)?;
     let positions = parts.contains(Part::POSITIONS);
-    let (schemas, key_schema, value_schema) = if parts.contains(Part::SCHEMAS) {
+    let schemas = if parts.contains(Part::SCHEMAS) {
         schemas(batch).map_err(failure)?
     } else {
-        Default::default()
+        Schemas::default()
     };
     Ok(records::Columns {
         rows: u32::try_from(batch.len()).unwrap_or(u32::MAX),
@@ -92,14 +92,22 @@ fn columns(
                 keys: column(headers.keys.clone()),
                 values: column(headers.values.clone()),
             }),
-        schemas,
-        key_schema,
-        value_schema,
+        schemas: schemas.all,
+        key_schema: schemas.keys,
+        value_schema: schemas.values,
     })
 }
 
+/// A dictionary of schemas, and where keys and values point in it.
+#[derive(Default)]
+struct Schemas {
+    all: Vec<String>,
+    keys: Vec<u16>,
+    values: Vec<u16>,
+}
+
 /// The schemas of values, then those of keys, in one dictionary.
-fn schemas(batch: &SinkBatch) -> Result<(Vec<String>, Vec<u16>, Vec<u16>), ConvertError> {
+fn schemas(batch: &SinkBatch) -> Result<Schemas, ConvertError> {
     let (value_schemas, value_index) = batch.values.schemas();
     let (key_schemas, key_index) = batch.keys.schemas();
     let shift = u16::try_from(value_schemas.len()).unwrap_or(NO_SCHEMA);
@@ -120,7 +128,11 @@ fn schemas(batch: &SinkBatch) -> Result<(Vec<String>, Vec<u16>, Vec<u16>), Conve
         .chain(&key_schemas)
         .map(|schema| schema.to_json())
         .collect();
-    Ok((all?, keys, value_index))
+    Ok(Schemas {
+        all: all?,
+        keys,
+        values: value_index,
+    })
 }
 
 impl HostState {

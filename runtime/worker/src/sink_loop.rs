@@ -40,14 +40,6 @@ pub(crate) struct SinkState {
     early: VecDeque<ConsumerEvent>,
 }
 
-/// How a put that could not be done right away went on.
-enum Retry {
-    /// Try again with what is left of the batch.
-    Again(RecordBatch),
-    /// The task is to end; nothing of the batch is accepted.
-    Stop,
-}
-
 impl SinkLoop {
     /// Runs until stopped; then flushes, commits, leaves the group and lets the guest clean up.
     pub(crate) async fn run(mut self, control: &mut Control) -> Result<(), TaskError> {
@@ -84,7 +76,7 @@ impl SinkLoop {
                 },
             };
             match event {
-                Some(ConsumerEvent::Records(records)) => self.deliver(records, control).await?,
+                Some(ConsumerEvent::Records(records)) => self.deliver(*records, control).await?,
                 Some(event) => self.membership(event).await?,
                 None => return Err(TaskError::Recoverable("the consumer ended".to_owned())),
             }
@@ -150,8 +142,8 @@ impl SinkLoop {
                         pause_ms = pause.as_millis() as u64, "put again: {reason}"
                     );
                     match self.pause_before_retry(records, pause, control).await? {
-                        Retry::Again(left) => records = left,
-                        Retry::Stop => return Ok(()),
+                        Some(left) => records = left,
+                        None => return Ok(()),
                     }
                 }
                 Err(error) => return Err(error.into()),
@@ -253,19 +245,20 @@ impl SinkLoop {
     }
 
     /// Waits, and serves the group meanwhile: a revoke must not wait for a target that is down.
+    /// Answers what is left of the batch to try again; none if the task is to end.
     async fn pause_before_retry(
         &mut self,
         mut records: RecordBatch,
         pause: Duration,
         control: &mut Control,
-    ) -> Result<Retry, TaskError> {
+    ) -> Result<Option<RecordBatch>, TaskError> {
         let until = Instant::now() + pause;
         loop {
             if control.is_stopping() {
-                return Ok(Retry::Stop);
+                return Ok(None);
             }
             let event = tokio::select! {
-                () = sleep_until(until) => return Ok(Retry::Again(records)),
+                () = sleep_until(until) => return Ok(Some(records)),
                 () = control.changed() => continue,
                 event = self.consumer.next(), if self.state.early.len() < 2 => event,
             };
@@ -280,7 +273,7 @@ impl SinkLoop {
                     records = open_rows(positions, &records);
                     for early in &mut self.state.early {
                         if let ConsumerEvent::Records(more) = early {
-                            *more = open_rows(positions, more);
+                            **more = open_rows(positions, more);
                         }
                     }
                 }
