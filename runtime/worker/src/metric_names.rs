@@ -1,4 +1,4 @@
-//! Names of the worker's metrics, in one place; `docs/metrics.md` explains them. Labels are
+//! Names of the worker's metrics, in one place; `docs/operations.md` explains them. Labels are
 //! connector and task, never anything out of a record.
 
 pub(crate) const SOURCE_RECORDS: &str = "tidegate_source_records_total";
