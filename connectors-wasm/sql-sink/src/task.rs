@@ -22,7 +22,7 @@ impl Connector for SqlSink {
 
     fn describe() -> Description {
         Description::new("sql-sink", env!("CARGO_PKG_VERSION"))
-            .documentation("Inserts records into database tables, exactly once.")
+            .documentation("Inserts records into database tables.")
             .uses_connection(CONNECTION)
     }
 

@@ -47,6 +47,8 @@ impl From<WorkerError> for ApiError {
     fn from(error: WorkerError) -> Self {
         let code = match &error {
             WorkerError::NoConnector(_)
+            | WorkerError::UnknownConnector(_)
+            | WorkerError::UnknownRestart(_)
             | WorkerError::NoTask(_)
             | WorkerError::NoStatus(_)
             | WorkerError::NoPlugin(_) => 404,

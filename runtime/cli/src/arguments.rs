@@ -50,6 +50,9 @@ pub(crate) struct Standalone {
     /// Connectors to create or update at the start: {"name","config"} or a flat map in .json, or
     /// .properties.
     pub(crate) connectors: Vec<PathBuf>,
+    /// A component to upload at the start; may be given several times.
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub(crate) plugins: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) logging: Logging,
 }
@@ -68,6 +71,9 @@ pub(crate) struct Dev {
     pub(crate) settings: Vec<String>,
     /// Connectors to create at the start.
     pub(crate) connectors: Vec<PathBuf>,
+    /// A component to upload at the start; may be given several times.
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub(crate) plugins: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) logging: Logging,
 }

@@ -55,12 +55,15 @@ impl Client {
         })
     }
 
-    pub(crate) fn upload(&self, path: &str, body: &[u8]) -> Result<Value, CliError> {
+    /// Whether it was new, and what the worker says of it.
+    pub(crate) fn upload(&self, path: &str, body: &[u8]) -> Result<(bool, Value), CliError> {
         let request = self
             .agent
             .post(self.at(path))
             .content_type("application/wasm");
-        self.answer(request.send(body))
+        let response = request.send(body);
+        let created = response.as_ref().is_ok_and(|r| r.status().as_u16() == 201);
+        Ok((created, self.answer(response)?))
     }
 
     fn at(&self, path: &str) -> String {

@@ -9,6 +9,7 @@ use tidegate_worker::WorkerSettings;
 
 use crate::arguments::Dev;
 use crate::error::CliError;
+use crate::worker_process::AtStart;
 use crate::{logging, worker_process};
 
 const NOTICE: &str = "\
@@ -24,7 +25,11 @@ pub(crate) fn run(options: &Dev) -> Result<(), CliError> {
     let bootstrap_servers = kafka.bootstrap_servers().to_owned();
     let settings = WorkerSettings::parse(&raw, Some(kafka))?;
     eprintln!("{NOTICE}");
-    worker_process::run(settings, &options.connectors, |addresses| {
+    let start = AtStart {
+        plugins: &options.plugins,
+        connectors: &options.connectors,
+    };
+    worker_process::run(settings, &start, |addresses| {
         let url = addresses.first().map_or("", String::as_str);
         eprintln!(
             "Ready.\n  REST    {url}\n  Kafka   {bootstrap_servers}\nNext:\n  \

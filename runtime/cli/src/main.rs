@@ -24,6 +24,14 @@ use crate::error::CliError;
 const COMPILE: &str = "compile-component";
 
 fn main() -> ExitCode {
+    // A closed pipe (`tidegate plugin list | head`) shall end a command, not make it panic. Workers
+    // must not die of one, but they write to sockets with their own error handling.
+    let serves = std::env::args()
+        .nth(1)
+        .is_some_and(|first| first == "standalone" || first == "dev");
+    if !serves {
+        sigpipe::reset();
+    }
     // Before anything else: this process is to have nothing but the compiler in it.
     if std::env::args_os()
         .nth(1)

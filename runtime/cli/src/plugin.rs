@@ -36,13 +36,18 @@ fn push(client: &Client, file: &Path, json: bool) -> Result<(), CliError> {
     };
     let component = std::fs::read(file).map_err(read)?;
     let start = Instant::now();
-    let answer = client.upload("/plugins", &component)?;
+    let (created, answer) = client.upload("/plugins", &component)?;
     if json {
         println!("{answer:#}");
         return Ok(());
     }
     println!(
-        "uploaded {} {} ({}, {} KB) in {:.2} s\nuse it with \"connector.class\": \"{}\"",
+        "{} {} {} ({}, {} KB) in {:.2} s\nuse it with \"connector.class\": \"{}\"",
+        if created {
+            "uploaded"
+        } else {
+            "already there:"
+        },
         text(&answer, "name"),
         text(&answer, "version"),
         text(&answer, "kind"),
@@ -67,7 +72,7 @@ fn list(client: &Client, json: bool) -> Result<(), CliError> {
     let row = |plugin: &Value| {
         ["name", "version", "kind", "class", "digest"]
             .iter()
-            .map(|key| text(plugin, key).chars().take(60).collect())
+            .map(|key| text(plugin, key))
             .collect()
     };
     let rows: Vec<Vec<String>> = plugins.iter().map(row).collect();

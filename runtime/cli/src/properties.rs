@@ -7,7 +7,8 @@ use tidegate_model::config::ConfigMap;
 
 use crate::error::CliError;
 
-fn read(path: &Path) -> Result<Vec<u8>, CliError> {
+/// The bytes of a file.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, CliError> {
     std::fs::read(path).map_err(|e| bad(path, e))
 }
 

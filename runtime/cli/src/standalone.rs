@@ -4,13 +4,18 @@ use tidegate_worker::WorkerSettings;
 
 use crate::arguments::Standalone;
 use crate::error::CliError;
+use crate::worker_process::AtStart;
 use crate::{logging, properties, worker_process};
 
 pub(crate) fn run(options: &Standalone) -> Result<(), CliError> {
     logging::start(&options.logging)?;
     let raw = properties::properties(&options.worker_properties)?;
     let settings = WorkerSettings::parse(&raw, None)?;
-    worker_process::run(settings, &options.connectors, |addresses| {
+    let start = AtStart {
+        plugins: &options.plugins,
+        connectors: &options.connectors,
+    };
+    worker_process::run(settings, &start, |addresses| {
         tracing::info!("worker ready at {}", addresses.join(", "));
     })
 }

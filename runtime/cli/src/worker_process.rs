@@ -22,10 +22,18 @@ const RUNTIME_THREADS: usize = 2;
 /// Exit code of a second signal: ended by force.
 const FORCED: i32 = 130;
 
+/// What a worker begins with.
+pub(crate) struct AtStart<'a> {
+    /// Components to upload.
+    pub(crate) plugins: &'a [PathBuf],
+    /// Connectors to create or configure.
+    pub(crate) connectors: &'a [PathBuf],
+}
+
 /// Runs a worker until a signal.
 pub(crate) fn run(
     settings: WorkerSettings,
-    connectors: &[PathBuf],
+    start: &AtStart<'_>,
     announce: impl FnOnce(&[String]),
 ) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -33,7 +41,7 @@ pub(crate) fn run(
         .enable_all()
         .build()
         .map_err(CliError::Start)?;
-    let done = runtime.block_on(serve(settings, connectors, announce));
+    let done = runtime.block_on(serve(settings, start, announce));
     // Whatever still blocks (a broker that does not answer) shall not hold the process.
     runtime.shutdown_background();
     done
@@ -41,13 +49,19 @@ pub(crate) fn run(
 
 async fn serve(
     settings: WorkerSettings,
-    connectors: &[PathBuf],
+    start: &AtStart<'_>,
     announce: impl FnOnce(&[String]),
 ) -> Result<(), CliError> {
     // Files are read before anything starts: a typo shall not leave half a worker.
-    let connectors = connectors
+    let connectors = start
+        .connectors
         .iter()
         .map(|path| properties::connector(path))
+        .collect::<Result<Vec<_>, _>>()?;
+    let plugins = start
+        .plugins
+        .iter()
+        .map(|path| properties::read(path))
         .collect::<Result<Vec<_>, _>>()?;
     let mut signals = Signals::new()?;
     let metrics_handle = PrometheusBuilder::new()
@@ -57,6 +71,15 @@ async fn serve(
     let (stop, stopped) = watch::channel(false);
     let (addresses, servers) = listen(&worker, metrics_handle, &stopped).await?;
     announce(&addresses);
+    for (path, component) in start.plugins.iter().zip(plugins) {
+        if let Err(error) = worker.upload(component).await {
+            worker.shut_down().await;
+            return Err(CliError::Usage(format!(
+                "upload {}: {error}",
+                path.display()
+            )));
+        }
+    }
     for (name, config) in connectors {
         match worker.put_config(&name, config).await {
             Ok(_) => {}
@@ -84,6 +107,14 @@ async fn serve(
 }
 
 async fn build(settings: WorkerSettings) -> Result<Worker, CliError> {
+    for directory in &settings.directories {
+        if !directory.is_dir() {
+            tracing::warn!(
+                "connectors cannot use {}: it is not a directory (tidegate.directories)",
+                directory.display()
+            );
+        }
+    }
     if !settings.ignored.is_empty() {
         tracing::warn!(
             "these keys of the worker's configuration mean nothing here: {}",

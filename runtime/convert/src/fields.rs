@@ -149,11 +149,11 @@ impl Inferred {
     }
 
     fn finish(self) -> Vec<FieldInfo> {
-        let rows = self.rows;
-        let field = |(name, kind, seen): (String, Option<&'static str>, usize)| FieldInfo {
+        let field = |(name, kind, _): (String, Option<&'static str>, usize)| FieldInfo {
             name,
             kind: kind.unwrap_or("string").to_owned(),
-            optional: seen < rows,
+            // What one batch has in every row, the next may lack.
+            optional: true,
         };
         self.fields.into_iter().map(field).collect()
     }

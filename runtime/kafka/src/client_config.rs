@@ -35,6 +35,9 @@ pub enum ClientConfigError {
         /// What it says.
         value: String,
     },
+    /// librdkafka refuses the whole.
+    #[error("{0}")]
+    Client(String),
     /// librdkafka refuses the value.
     #[error("invalid value for {key}: {reason}")]
     Value {
@@ -162,7 +165,7 @@ fn known(key: &str, value: &str, kind: ClientKind) -> Known {
             if text.contains("No such configuration property") {
                 Known::No
             } else {
-                Known::Invalid(text)
+                Known::Invalid(format!("{value:?} is not among what librdkafka takes"))
             }
         }
     }

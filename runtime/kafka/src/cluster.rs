@@ -158,6 +158,12 @@ impl Kafka {
                 embedded.bootstrap_servers().to_owned(),
             );
         }
+        client_config(&all)
+            .create_native_config()
+            .map_err(|e| KafkaError::Settings {
+                place: place.to_owned(),
+                source: ClientConfigError::Client(e.to_string()),
+            })?;
         all.entry("client.id".to_owned())
             .or_insert_with(|| "tidegate".to_owned());
         Ok((all, translated.ignored))

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use crate::TopicPartition;
 use crate::client_config::ClientKind;
 use crate::cluster::{Inner, Kafka, KafkaError, client_config};
+use crate::quiet::QuietLog;
 use crate::rebalance::SinkContext;
 pub use crate::rebalance::{ConsumerEvent, StartPositions};
 use crate::record_batch::RecordBatch;
@@ -114,6 +115,7 @@ impl Kafka {
         let (sender, events) = channel(QUEUED_EVENTS);
         let pending = Arc::new(Mutex::new(Vec::new()));
         let context = SinkContext {
+            log: QuietLog::default(),
             events: sender.clone(),
             pending: Arc::clone(&pending),
             retention: self.0.retention.clone(),

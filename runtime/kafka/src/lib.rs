@@ -9,6 +9,7 @@ mod consumer;
 mod embedded;
 mod jaas;
 mod producer;
+mod quiet;
 mod rebalance;
 mod record_batch;
 mod retention;

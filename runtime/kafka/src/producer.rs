@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as RdKafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
@@ -13,6 +14,7 @@ use tidegate_model::columns::ByteColumn;
 
 use crate::acks::{BatchAcks, FailureKind, RecordFailure};
 use crate::cluster::{KafkaError, client_config};
+use crate::quiet::QuietLog;
 use crate::retention::{Retention, record_bytes};
 
 /// How long to wait when librdkafka's queue is full; acks free it in about this time.
@@ -67,10 +69,19 @@ pub(crate) struct SharedProducer {
 }
 
 struct AckContext {
+    log: QuietLog,
     retention: Option<Arc<Retention>>,
 }
 
-impl ClientContext for AckContext {}
+impl ClientContext for AckContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.log.line(level, facility, message);
+    }
+
+    fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
+        self.log.error(&error, reason);
+    }
+}
 
 impl ProducerContext for AckContext {
     type DeliveryOpaque = Arc<BatchAcks>;
@@ -133,7 +144,10 @@ impl SharedProducer {
         }
         all.extend(settings.clone());
         let producer = client_config(&all)
-            .create_with_context(AckContext { retention })
+            .create_with_context(AckContext {
+                log: QuietLog::default(),
+                retention,
+            })
             .map_err(|e| KafkaError::Client {
                 client: "producer",
                 reason: e.to_string(),

@@ -7,6 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
 use rdkafka::types::RDKafkaRespErr;
@@ -14,6 +15,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use tokio::sync::mpsc::Sender;
 
 use crate::TopicPartition;
+use crate::quiet::QuietLog;
 use crate::record_batch::RecordBatch;
 use crate::retention::Retention;
 
@@ -47,7 +49,18 @@ pub enum ConsumerEvent {
     Failed(String),
 }
 
+impl ConsumerEvent {
+    /// The partitions that this event takes away.
+    pub fn revoked(&self) -> Vec<TopicPartition> {
+        match self {
+            Self::Revoked { partitions, .. } => partitions.clone(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 pub(crate) struct SinkContext {
+    pub(crate) log: QuietLog,
     pub(crate) events: Sender<ConsumerEvent>,
     /// Rows read and not yet handed to the loop.
     pub(crate) pending: Arc<Mutex<Vec<RecordBatch>>>,
@@ -57,7 +70,15 @@ pub(crate) struct SinkContext {
     pub(crate) paused: Arc<AtomicBool>,
 }
 
-impl ClientContext for SinkContext {}
+impl ClientContext for SinkContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.log.line(level, facility, message);
+    }
+
+    fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
+        self.log.error(&error, reason);
+    }
+}
 
 impl ConsumerContext for SinkContext {
     fn rebalance(

@@ -39,6 +39,9 @@ struct Group {
 impl Group {
     /// Bytes it has read of a partition; none if it does not read it.
     fn consumed(&self, partition: &Partition) -> Option<u64> {
+        if self.members == 0 {
+            return None;
+        }
         let subscribed = self.topics.contains(&partition.0).then_some(0);
         self.consumed.get(partition).copied().or(subscribed)
     }
@@ -61,14 +64,11 @@ impl Retention {
         group.topics.extend(topics.iter().cloned());
     }
 
-    /// A member leaves; with the last one the group does not count any more.
+    /// A member leaves; with the last one the group does not count any more. What it has read
+    /// stays known, since it goes on from there when it comes back.
     pub(crate) fn leave(&self, group: &str) {
-        let mut ledger = self.lock();
-        if let Some(found) = ledger.groups.get_mut(group) {
+        if let Some(found) = self.lock().groups.get_mut(group) {
             found.members = found.members.saturating_sub(1);
-            if found.members == 0 {
-                ledger.groups.remove(group);
-            }
         }
     }
 
@@ -145,5 +145,9 @@ mod tests {
         retention.leave("a");
         retention.produced("t", 0, 1);
         assert_eq!(retention.full(&topics), Some("t".to_owned()), "a has gone");
+        retention.consumed("b", "t", 0, HOLD_BYTES);
+        retention.leave("b");
+        retention.join("b", &topics);
+        assert_eq!(retention.full(&topics), None, "b goes on where it was");
     }
 }

@@ -57,13 +57,35 @@ impl Kafka {
         let options = AdminOptions::new()
             .operation_timeout(Some(TIMEOUT))
             .request_timeout(Some(TIMEOUT));
-        let results = admin
-            .create_topics([&topic], &options)
-            .await
-            .map_err(|e| topic_error(e.to_string()))?;
+        // The request itself failing means that nobody answered; a broker that comes back helps.
+        let results =
+            admin
+                .create_topics([&topic], &options)
+                .await
+                .map_err(|e| KafkaError::Unreachable {
+                    bootstrap_servers: settings
+                        .get("bootstrap.servers")
+                        .cloned()
+                        .unwrap_or_default(),
+                    seconds: TIMEOUT.as_secs(),
+                    reason: format!("create topic {}: {e}", spec.name),
+                })?;
         for result in results {
             match result {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((
+                    _,
+                    code @ (RDKafkaErrorCode::RequestTimedOut | RDKafkaErrorCode::NotController),
+                )) => {
+                    return Err(KafkaError::Unreachable {
+                        bootstrap_servers: settings
+                            .get("bootstrap.servers")
+                            .cloned()
+                            .unwrap_or_default(),
+                        seconds: TIMEOUT.as_secs(),
+                        reason: format!("create topic {}: {code}", spec.name),
+                    });
+                }
                 Err((_, code)) => return Err(topic_error(code.to_string())),
             }
         }

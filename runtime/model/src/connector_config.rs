@@ -82,7 +82,11 @@ pub struct KeyProblem {
 
 /// Keys of Kafka Connect whose absence would change what happens to records, so that accepting
 /// them without doing what they say would be a lie.
-const NOT_YET: [(&str, &str); 4] = [
+const NOT_YET: [(&str, &str); 5] = [
+    (
+        "offsets.storage.topic",
+        "an offsets topic of its own is not available yet; remove the key",
+    ),
     (
         "transforms",
         "transforms are not available yet; remove the key",
@@ -130,6 +134,26 @@ impl ConnectorConfig {
             {
                 problem(key, message.to_owned());
             }
+        }
+        if config
+            .get("exactly.once.support")
+            .is_some_and(|v| v.trim().eq_ignore_ascii_case("required"))
+        {
+            problem(
+                "exactly.once.support",
+                "exactly-once is not available yet; remove the key, or ask for \"requested\", and \
+                 expect at-least-once"
+                    .to_owned(),
+            );
+        }
+        if config
+            .get("transaction.boundary")
+            .is_some_and(|v| !v.trim().eq_ignore_ascii_case("poll"))
+        {
+            problem(
+                "transaction.boundary",
+                "transactions are not available yet; remove the key".to_owned(),
+            );
         }
         let topics = match kind {
             PluginKind::Source => None,
@@ -194,7 +218,12 @@ fn sink_topics(config: &ConfigMap) -> Result<Topics, String> {
     let regex = config.get("topics.regex").filter(|v| !v.trim().is_empty());
     match (topics, regex) {
         (Some(topics), None) => Ok(Topics::List(topics)),
-        (None, Some(regex)) => Ok(Topics::Regex(regex.clone())),
+        (None, Some(regex)) => match regex_lite::Regex::new(regex) {
+            Ok(_) => Ok(Topics::Regex(regex.clone())),
+            Err(e) => Err(format!(
+                "Invalid value {regex} for configuration topics.regex: {e}"
+            )),
+        },
         (None, None) => Err("Must configure one of topics or topics.regex".to_owned()),
         (Some(_), Some(_)) => Err(
             "topics and topics.regex are mutually exclusive options, but both are set".to_owned(),
@@ -449,6 +478,8 @@ mod tests {
         assert_eq!(with(&[]), ["topics"]);
         assert_eq!(with(&[("topics", "a"), ("topics.regex", "b")]), ["topics"]);
         assert!(with(&[("topics", "a, b")]).is_empty());
+        assert_eq!(with(&[("topics.regex", "[")]), ["topics"]);
+        assert!(with(&[("topics.regex", "a.*")]).is_empty());
     }
 
     #[test]

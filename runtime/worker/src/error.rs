@@ -24,7 +24,11 @@ impl From<CallError> for TaskError {
 
 impl From<KafkaError> for TaskError {
     fn from(error: KafkaError) -> Self {
-        Self::Failed(error.to_string())
+        match error {
+            // A broker that is away comes back; whatever else Kafka says needs a person.
+            KafkaError::Unreachable { .. } => Self::Recoverable(error.to_string()),
+            other => Self::Failed(other.to_string()),
+        }
     }
 }
 
@@ -40,6 +44,12 @@ pub enum WorkerError {
     /// There is no such connector.
     #[error("Connector {0} not found")]
     NoConnector(String),
+    /// There is no such connector to steer; Connect words it differently here.
+    #[error("Unknown connector {0}")]
+    UnknownConnector(String),
+    /// There is no such connector to restart; and differently again.
+    #[error("Unknown connector: {0}")]
+    UnknownRestart(String),
     /// There is no such task.
     #[error("Task {0} not found")]
     NoTask(String),

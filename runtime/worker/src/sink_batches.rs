@@ -16,8 +16,8 @@ pub(crate) struct Converted {
     pub(crate) bad: Vec<BadRow>,
 }
 
-pub(crate) fn convert(converters: &Converters, records: RecordBatch) -> Converted {
-    let mut records = records;
+/// Takes keys, values and headers out of `records`; where the rows came from stays.
+pub(crate) fn convert(converters: &Converters, records: &mut RecordBatch) -> Converted {
     let (keys, key_errors) = converters
         .key
         .decode_column(std::mem::take(&mut records.keys));
@@ -26,13 +26,13 @@ pub(crate) fn convert(converters: &Converters, records: RecordBatch) -> Converte
         .decode_column(std::mem::take(&mut records.values));
     let bad = bad_rows(key_errors, value_errors);
     let mut whole = SinkBatch {
-        topic: records.topic,
-        partitions: records.partitions,
-        offsets: records.offsets,
-        timestamps: records.timestamps,
+        topic: records.topic.clone(),
+        partitions: records.partitions.clone(),
+        offsets: records.offsets.clone(),
+        timestamps: std::mem::take(&mut records.timestamps),
         keys,
         values,
-        headers: records.headers,
+        headers: records.headers.take(),
     };
     if !bad.is_empty() {
         let is_bad = |row: usize| bad.binary_search_by(|b| (b.row as usize).cmp(&row)).is_ok();

@@ -122,18 +122,28 @@ impl SinkLoop {
         Ok(())
     }
 
-    /// Converts and puts a batch, again and again if the guest asks for it.
+    /// Converts a batch once and puts what came of it, again and again if the guest asks for it.
     async fn deliver(
         &mut self,
         mut records: RecordBatch,
         control: &mut Control,
     ) -> Result<(), TaskError> {
+        let converted = sink_batches::convert(&self.converters, &mut records);
+        for bad in &converted.bad {
+            let (topic, row) = (&records.topic, bad.row);
+            let place = place(topic, &records.partitions, &records.offsets, row);
+            self.refuse(bad.stage, &place, &bad.reason)?;
+        }
+        let mut left = Undelivered {
+            records,
+            batches: converted.batches.into(),
+        };
         let mut pauses = Pauses::new();
-        while !records.is_empty() {
-            match self.put_all(&records).await {
+        while let Some(batch) = left.next() {
+            match self.put(batch).await {
                 Ok(()) => {
-                    self.accept(&records);
-                    return Ok(());
+                    left.batches.pop_front();
+                    pauses.reset();
                 }
                 Err(CallError::Retriable { reason, after_ms }) => {
                     let pause = pauses.next(after_ms);
@@ -141,32 +151,14 @@ impl SinkLoop {
                         task = %self.id, attempt = pauses.attempts(),
                         pause_ms = pause.as_millis() as u64, "put again: {reason}"
                     );
-                    match self.pause_before_retry(records, pause, control).await? {
-                        Some(left) => records = left,
-                        None => return Ok(()),
+                    if self.pause_before_retry(&mut left, pause, control).await? {
+                        return Ok(());
                     }
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
-    }
-
-    /// Puts every batch of these records. Rows before a failure may be put again: at least once.
-    async fn put_all(&mut self, records: &RecordBatch) -> Result<(), CallError> {
-        let converted = sink_batches::convert(&self.converters, records.clone());
-        for bad in &converted.bad {
-            let place = place(
-                &records.topic,
-                &records.partitions,
-                &records.offsets,
-                bad.row,
-            );
-            self.refuse(bad.stage, &place, &bad.reason)?;
-        }
-        for batch in converted.batches {
-            self.put(batch).await?;
-        }
+        self.accept(&left.records);
         Ok(())
     }
 
@@ -245,20 +237,20 @@ impl SinkLoop {
     }
 
     /// Waits, and serves the group meanwhile: a revoke must not wait for a target that is down.
-    /// Answers what is left of the batch to try again; none if the task is to end.
+    /// Answers whether the task is to end, in which case nothing of the batch is accepted.
     async fn pause_before_retry(
         &mut self,
-        mut records: RecordBatch,
+        left: &mut Undelivered,
         pause: Duration,
         control: &mut Control,
-    ) -> Result<Option<RecordBatch>, TaskError> {
+    ) -> Result<bool, TaskError> {
         let until = Instant::now() + pause;
         loop {
             if control.is_stopping() {
-                return Ok(None);
+                return Ok(true);
             }
             let event = tokio::select! {
-                () = sleep_until(until) => return Ok(Some(records)),
+                () = sleep_until(until) => return Ok(false),
                 () = control.changed() => continue,
                 event = self.consumer.next(), if self.state.early.len() < 2 => event,
             };
@@ -267,15 +259,16 @@ impl SinkLoop {
                     self.state.early.push_back(ConsumerEvent::Records(more));
                 }
                 Some(event) => {
-                    self.membership(event).await?;
-                    // What is gone is abandoned, neither put nor committed.
-                    let positions = &self.state.positions;
-                    records = open_rows(positions, &records);
+                    // What is going is abandoned, neither put nor committed; should it come back,
+                    // it is read again.
+                    let gone = event.revoked();
+                    left.abandon(&gone);
                     for early in &mut self.state.early {
                         if let ConsumerEvent::Records(more) = early {
-                            **more = open_rows(positions, more);
+                            **more = without(more, &gone);
                         }
                     }
+                    self.membership(event).await?;
                 }
                 None => return Err(TaskError::Recoverable("the consumer ended".to_owned())),
             }
@@ -344,14 +337,41 @@ impl SinkLoop {
     }
 }
 
-fn open_rows(positions: &SinkPositions, records: &RecordBatch) -> RecordBatch {
+/// What is left to do of one batch from Kafka.
+struct Undelivered {
+    /// Where its rows came from; keys and values are in the batches.
+    records: RecordBatch,
+    batches: VecDeque<Arc<SinkBatch>>,
+}
+
+impl Undelivered {
+    fn next(&mut self) -> Option<Arc<SinkBatch>> {
+        while self.batches.front().is_some_and(|batch| batch.is_empty()) {
+            self.batches.pop_front();
+        }
+        self.batches.front().cloned()
+    }
+
+    fn abandon(&mut self, gone: &[(String, i32)]) {
+        self.records = without(&self.records, gone);
+        for batch in &mut self.batches {
+            let kept = batch.filtered(|row| {
+                let partition = batch.partitions.get(row).copied();
+                !gone
+                    .iter()
+                    .any(|(topic, p)| *topic == batch.topic && Some(*p) == partition)
+            });
+            *batch = Arc::new(kept);
+        }
+    }
+}
+
+fn without(records: &RecordBatch, gone: &[(String, i32)]) -> RecordBatch {
     records.filtered(|row| {
-        records.partitions.get(row).is_some_and(|partition| {
-            positions.is_open(&TopicPartition {
-                topic: records.topic.clone(),
-                partition: *partition,
-            })
-        })
+        let partition = records.partitions.get(row).copied();
+        !gone
+            .iter()
+            .any(|(topic, p)| *topic == records.topic && Some(*p) == partition)
     })
 }
 

@@ -31,10 +31,6 @@ impl SinkPositions {
         }
     }
 
-    pub(crate) fn is_open(&self, partition: &TopicPartition) -> bool {
-        self.partitions.contains_key(partition)
-    }
-
     pub(crate) fn all(&self) -> Vec<TopicPartition> {
         self.partitions.keys().cloned().collect()
     }
@@ -109,6 +105,6 @@ mod tests {
         positions.committed(&[(partition(0), 5)]);
         assert!(positions.uncommitted().is_empty());
         positions.close(&[partition(0)]);
-        assert!(!positions.is_open(&partition(0)));
+        assert!(positions.all().is_empty());
     }
 }

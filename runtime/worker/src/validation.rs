@@ -71,8 +71,12 @@ pub(crate) async fn validate(
         .filter(|class| !class.trim().is_empty())
         .ok_or_else(|| {
             WorkerError::BadRequest(format!(
-                "Connector config {:?} contains no connector type (connector.class)",
-                config.keys().collect::<Vec<_>>()
+                "Connector config {{{}}} contains no connector type",
+                config
+                    .iter()
+                    .map(|(k, v)| format!("{k}={v}"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
             ))
         })?;
     let loaded = load(environment, config).await?;

@@ -301,7 +301,11 @@ impl Worker {
             records.push(ConfigRecord::Target { name, state });
             records
         })
-        .await?;
+        .await
+        .map_err(|error| match error {
+            WorkerError::NoConnector(name) => WorkerError::UnknownConnector(name),
+            other => other,
+        })?;
         tracing::info!(connector = name, ?state, "connector target state set");
         Ok(())
     }
@@ -318,7 +322,7 @@ impl Worker {
         only_failed: bool,
     ) -> Result<ConnectorStatus, WorkerError> {
         let before = self.status(name).await.map_err(|error| match error {
-            WorkerError::NoStatus(_) => WorkerError::NoConnector(name.to_owned()),
+            WorkerError::NoStatus(_) => WorkerError::UnknownRestart(name.to_owned()),
             other => other,
         })?;
         let wanted = |status: &Status| !only_failed || status.state == State::Failed;
@@ -350,7 +354,12 @@ impl Worker {
     /// # Errors
     /// If there is none.
     pub async fn restart_task(&self, name: &str, task: u32) -> Result<(), WorkerError> {
-        self.task_status(name, task).await?;
+        self.task_status(name, task)
+            .await
+            .map_err(|error| match error {
+                WorkerError::NoStatus(_) => WorkerError::UnknownRestart(name.to_owned()),
+                other => other,
+            })?;
         let tasks = vec![task];
         self.herder.event(Event::Restart {
             connector: name.to_owned(),
