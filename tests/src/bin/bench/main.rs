@@ -2,10 +2,16 @@
 //! run, one after the other. What counts is CPU time per record; rates depend on what else the
 //! machine does.
 
+mod boundary;
+mod child;
 mod connect;
 mod files;
+mod librdkafka;
+mod moves;
 mod native;
+mod native_job;
 mod report;
+mod spread;
 mod start_up;
 mod subject;
 
@@ -16,9 +22,16 @@ use clap::{Args, Parser};
 enum Command {
     /// Lines of 100 bytes: file to topic and topic to file, and how long a worker takes to start.
     Files(Options),
+    /// What a call into the sandbox costs, alone: records out of a source and into a sink.
+    Boundary(boundary::Options),
+    /// The same moves as `files`, by a worker and by a program without a sandbox.
+    Native(Options),
     /// For `files`, in a process of its own: produce or consume with librdkafka alone.
     #[command(hide = true)]
-    Native(native::Job),
+    Librdkafka(librdkafka::Job),
+    /// For `native`, in a process of its own.
+    #[command(hide = true)]
+    NativeJob(native_job::Job),
 }
 
 /// What can be chosen.
@@ -30,7 +43,7 @@ struct Options {
     /// How many measured runs; one more comes before them to warm up and is not counted.
     #[arg(long, default_value_t = 2)]
     runs: usize,
-    /// Whom to leave out: tidegate, connect or librdkafka.
+    /// Whom to leave out of `files`: tidegate, connect or librdkafka.
     #[arg(long)]
     skip: Vec<String>,
 }
@@ -44,7 +57,10 @@ impl Options {
 fn main() {
     match Command::parse() {
         Command::Files(options) => files::run(&options),
-        Command::Native(job) => native::work(&job),
+        Command::Boundary(options) => boundary::run(&options),
+        Command::Native(options) => native::run(&options),
+        Command::Librdkafka(job) => librdkafka::work(&job),
+        Command::NativeJob(job) => native_job::work(&job),
     }
 }
 

@@ -1,121 +1,85 @@
-//! Bare librdkafka: what moving the same records costs at least. In a process of its own, so that
-//! its CPU time and memory are counted alone.
+//! `bench native`: what the sandbox costs as a whole. A worker moves the records, and beside it a
+//! program that has all of the worker's parts on the records' way but the sandbox.
 
-use std::process::Command;
-use std::time::{Duration, Instant};
+use tidegate_tests::broker::Broker;
+use tidegate_tests::files::LINE_LENGTH;
+use tidegate_tests::scratch::Scratch;
 
-use clap::{Args, ValueEnum};
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::Message;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::{Offset, TopicPartitionList};
-use serde_json::{Value, json};
-use tidegate_tests::files::line;
-use tidegate_tests::kafka::Kafka;
-use tidegate_tests::meter::Meter;
+use crate::moves::{Bench, Case, SINK_TOPIC};
+use crate::native_job;
+use crate::report::{self, Figures, Row};
+use crate::subject::Subject;
+use crate::{Options, librdkafka::Way, say};
 
-use crate::report::Figures;
+/// As the program beside it; more than a million records take longer than that.
+const FLUSH_INTERVAL: &str = "1000";
 
-/// Which way.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Way {
-    /// Into the topic.
-    Produce,
-    /// Out of it.
-    Consume,
-}
+const CASES: [Case; 2] = [
+    Case {
+        name: "file to topic",
+        to_kafka: true,
+        batch: None,
+    },
+    Case {
+        name: "topic to file",
+        to_kafka: false,
+        batch: None,
+    },
+];
 
-/// What the process shall do.
-#[derive(Args, Debug)]
-pub struct Job {
-    way: Way,
-    bootstrap: String,
-    topic: String,
-    records: usize,
-}
-
-/// Runs a job in a process of its own.
-pub fn run(way: Way, bootstrap: &str, topic: &str, records: usize) -> Figures {
-    let way = if matches!(way, Way::Produce) {
-        "produce"
-    } else {
-        "consume"
-    };
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["native", way, bootstrap, topic, &records.to_string()])
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
-    Figures {
-        seconds: answer["seconds"].as_f64().unwrap(),
-        cpu_seconds: answer["cpu_seconds"].as_f64().unwrap(),
-        peak_mib: answer["peak_mib"].as_u64().unwrap(),
-    }
-}
-
-/// The job itself; prints its figures.
-pub fn work(job: &Job) {
-    let meter = Meter::start(std::process::id());
-    let start = Instant::now();
-    match job.way {
-        Way::Produce => produce(job),
-        Way::Consume => consume(job),
-    }
+/// Measures and prints.
+pub fn run(options: &Options) {
+    let data = Scratch::new("bench");
+    say("starting Kafka");
+    let broker = Broker::start();
+    let bench = Bench::new(&broker, &data, options.records);
+    let mut worker = Subject::tidegate(&broker, data.path(), FLUSH_INTERVAL);
+    let pairs: Vec<[Row; 2]> = CASES
+        .iter()
+        .map(|case| alternate(&bench, case, &mut worker, options.runs))
+        .collect();
+    worker.stop();
     println!(
-        "{}",
-        json!({
-            "seconds": start.elapsed().as_secs_f64(),
-            "cpu_seconds": meter.cpu_seconds(),
-            "peak_mib": meter.peak_mib(),
-        })
+        "\n{} records of {LINE_LENGTH} bytes, one worker, one task\n",
+        options.records
     );
+    report::compared(&pairs, options.records);
 }
 
-fn produce(job: &Job) {
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", &job.bootstrap)
-        .set("acks", "all")
-        .set("linger.ms", "5")
-        .create()
-        .unwrap();
-    for number in 0..job.records {
-        let value = line(number);
-        let mut record = BaseRecord::<(), str>::to(&job.topic).payload(&value);
-        while let Err((_, again)) = producer.send(record) {
-            producer.poll(Duration::from_millis(5));
-            record = again;
+/// The native program and the worker in turn, so that a busy minute hits both alike.
+fn alternate(bench: &Bench<'_>, case: &Case, worker: &mut Subject, runs: usize) -> [Row; 2] {
+    let row = |subject| Row {
+        case: case.name.to_owned(),
+        subject,
+        runs: Vec::new(),
+    };
+    let (mut native, mut sandboxed) = (row("native"), row(worker.name()));
+    for run in 0..=runs {
+        say(&format!("{}: run {run} (0 warms up)", case.name));
+        let pair = (
+            measure_native(bench, case, run),
+            bench.measure(case, worker, run),
+        );
+        if run > 0 {
+            native.runs.push(pair.0);
+            sandboxed.runs.push(pair.1);
         }
     }
-    producer.flush(Duration::from_secs(60)).unwrap();
+    [native, sandboxed]
 }
 
-fn consume(job: &Job) {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &job.bootstrap)
-        .set("group.id", "bench-native")
-        .set("enable.auto.commit", "false")
-        .create()
-        .unwrap();
-    let mut assignment = TopicPartitionList::new();
-    for partition in Kafka::new(&job.bootstrap).partitions(&job.topic) {
-        assignment
-            .add_partition_offset(&job.topic, partition, Offset::Beginning)
-            .unwrap();
+fn measure_native(bench: &Bench<'_>, case: &Case, run: usize) -> Figures {
+    let bootstrap = bench.broker.bootstrap();
+    if case.to_kafka {
+        let topic = format!("source-native-{run}");
+        bench.kafka.create_topic(&topic, 1);
+        let input = bench.data.join("lines.txt");
+        return native_job::run(Way::Produce, &bootstrap, &topic, &input, bench.records);
     }
-    consumer.assign(&assignment).unwrap();
-    let mut bytes = 0;
-    for _ in 0..job.records {
-        let message = consumer
-            .poll(Duration::from_secs(30))
-            .expect("a record within 30 s")
-            .unwrap();
-        bytes += message.payload().map_or(0, <[u8]>::len);
-    }
-    assert_eq!(bytes, job.records * line(0).len());
+    let output = bench.data.join(&format!("sink-native-{run}.txt"));
+    let figures = native_job::run(Way::Consume, &bootstrap, SINK_TOPIC, &output, bench.records);
+    let written = std::fs::metadata(&output).unwrap().len();
+    assert_eq!(written, (bench.records * (LINE_LENGTH + 1)) as u64);
+    std::fs::remove_file(&output).unwrap();
+    figures
 }

@@ -2,6 +2,8 @@
 
 use tidegate_tests::meter::load;
 
+use crate::spread::Spread;
+
 /// What one run took.
 #[derive(Clone, Copy, Debug)]
 pub struct Figures {
@@ -26,17 +28,85 @@ pub struct Row {
 
 /// Rates and costs of moving `records` records.
 pub fn throughput(rows: &[Row], records: usize) {
+    throughput_head();
+    rows.iter().for_each(|row| throughput_row(row, records));
+    footer();
+}
+
+/// The same of two subjects, and by how much the second has more than the first.
+pub fn compared(pairs: &[[Row; 2]], records: usize) {
+    throughput_head();
+    for pair in pairs {
+        pair.iter().for_each(|row| throughput_row(row, records));
+        let more = |value: fn(&Figures) -> f64| {
+            let [first, second] = pair
+                .each_ref()
+                .map(|row| Spread::of(row.runs.iter().map(value)));
+            match (first, second) {
+                (Some(first), Some(second)) => {
+                    format!("{:+.0} %", (second.median / first.median - 1.0) * 100.0)
+                }
+                _ => "-".to_owned(),
+            }
+        };
+        println!(
+            "| {} | difference | {} | {} | {} |",
+            pair[0].case,
+            more(|run| 1.0 / run.seconds),
+            more(|run| run.cpu_seconds),
+            more(|run| run.peak_mib as f64),
+        );
+    }
+    footer();
+}
+
+fn throughput_head() {
     println!("| case | who | records/s | CPU-s per million | peak MiB |");
     println!("| --- | --- | ---: | ---: | ---: |");
+}
+
+fn throughput_row(row: &Row, records: usize) {
     let millions = records as f64 / 1e6;
-    for row in rows {
+    println!(
+        "| {} | {} | {} | {} | {} |",
+        row.case,
+        row.subject,
+        middle(&row.runs, 0, |run| records as f64 / run.seconds),
+        middle(&row.runs, 2, |run| run.cpu_seconds / millions),
+        middle(&row.runs, 0, |run| run.peak_mib as f64),
+    );
+}
+
+/// A call into the sandbox.
+#[derive(Debug)]
+pub struct Crossing {
+    /// Which.
+    pub way: &'static str,
+    /// Records of one call.
+    pub rows: usize,
+    /// How large each of them is.
+    pub bytes: usize,
+    /// CPU nanoseconds a call, one entry a run.
+    pub cpu_ns: Vec<f64>,
+}
+
+/// What the calls cost.
+pub fn crossings(crossings: &[Crossing]) {
+    println!("| call | bytes a record | CPU-ns a record | CPU-µs a call |");
+    println!("| --- | ---: | ---: | ---: |");
+    for crossing in crossings {
+        let each = |divisor: f64, digits| {
+            let values = crossing.cpu_ns.iter().map(|ns| ns / divisor);
+            Spread::of(values).map_or("-".to_owned(), |spread| spread.text(digits))
+        };
+        let (bytes, record) = match crossing.rows {
+            0 => ("-".to_owned(), "-".to_owned()),
+            rows => (crossing.bytes.to_string(), each(rows as f64, 1)),
+        };
         println!(
-            "| {} | {} | {} | {} | {} |",
-            row.case,
-            row.subject,
-            middle(&row.runs, 0, |run| records as f64 / run.seconds),
-            middle(&row.runs, 2, |run| run.cpu_seconds / millions),
-            middle(&row.runs, 0, |run| run.peak_mib as f64),
+            "| {} | {bytes} | {record} | {} |",
+            crossing.way,
+            each(1000.0, 1)
         );
     }
     footer();
@@ -66,44 +136,6 @@ fn footer() {
     );
 }
 
-/// The median, and in brackets the extremes if they differ.
 fn middle(runs: &[Figures], digits: usize, value: impl Fn(&Figures) -> f64) -> String {
-    let mut values: Vec<f64> = runs.iter().map(value).collect();
-    values.sort_by(f64::total_cmp);
-    let (Some(low), Some(high)) = (values.first(), values.last()) else {
-        return "-".to_owned();
-    };
-    let half = values.len() / 2;
-    let median = if values.len() % 2 == 1 {
-        values[half]
-    } else {
-        f64::midpoint(values[half - 1], values[half])
-    };
-    if low == high {
-        return format!("{median:.digits$}");
-    }
-    format!("{median:.digits$} ({low:.digits$} to {high:.digits$})")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_of_even_and_odd_counts() {
-        let runs = |seconds: &[f64]| {
-            let run = |seconds: &f64| Figures {
-                seconds: *seconds,
-                cpu_seconds: 0.0,
-                peak_mib: 0,
-            };
-            middle(&seconds.iter().map(run).collect::<Vec<_>>(), 1, |run| {
-                run.seconds
-            })
-        };
-        assert_eq!(runs(&[]), "-");
-        assert_eq!(runs(&[2.0]), "2.0");
-        assert_eq!(runs(&[3.0, 1.0]), "2.0 (1.0 to 3.0)");
-        assert_eq!(runs(&[9.0, 1.0, 2.0]), "2.0 (1.0 to 9.0)");
-    }
+    Spread::of(runs.iter().map(value)).map_or("-".to_owned(), |spread| spread.text(digits))
 }

@@ -17,12 +17,12 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// Our worker, running, with the file connectors, and with `data` to read and write in.
-    pub fn tidegate(broker: &Broker, data: &Path) -> Self {
+    /// Our worker, running, with the file connectors, and with `data` to read and write in. It
+    /// commits every `flush_interval` milliseconds.
+    pub fn tidegate(broker: &Broker, data: &Path, flush_interval: &str) -> Self {
         let worker = Worker::setup(broker)
             .set("tidegate.directories", data.to_str().unwrap())
-            // Connect's default, which theirs has too.
-            .set("offset.flush.interval.ms", "60000")
+            .set("offset.flush.interval.ms", flush_interval)
             .start();
         worker.rest().upload_guests(&["file-source", "file-sink"]);
         Self::Tidegate(Box::new(worker))
