@@ -38,6 +38,12 @@ pub enum ClientConfigError {
     /// librdkafka refuses the whole.
     #[error("{0}")]
     Client(String),
+    /// It would run code on the worker's machine, or send its files away.
+    #[error("{key} may not be set by a connector, only in the worker's configuration; remove it")]
+    WorkerOnly {
+        /// The key.
+        key: String,
+    },
     /// librdkafka refuses the value.
     #[error("invalid value for {key}: {reason}")]
     Value {
@@ -80,6 +86,33 @@ const RENAMED: [(&str, &str); 7] = [
     ("delivery.timeout.ms", "delivery.timeout.ms"),
     ("compression.type", "compression.type"),
 ];
+
+/// Keys with which librdkafka loads libraries, runs commands or sends files away. It loads the libraries
+/// of `plugin.library.paths` as soon as the key is set, so even asking it about the key is too late.
+const WORKER_ONLY: [&str; 8] = [
+    "plugin.library.paths",
+    "ssl.engine.location",
+    "ssl.engine.id",
+    "ssl.providers",
+    "sasl.kerberos.kinit.cmd",
+    "sasl.oauthbearer.assertion.file",
+    "sasl.oauthbearer.assertion.private.key.file",
+    "sasl.oauthbearer.assertion.jwt.template.file",
+];
+
+/// Refuses what a connector's overrides may not set.
+///
+/// # Errors
+/// [`ClientConfigError::WorkerOnly`] names the key.
+pub(crate) fn check_overrides(overrides: &ConfigMap) -> Result<(), ClientConfigError> {
+    match overrides
+        .keys()
+        .find(|key| WORKER_ONLY.contains(&key.as_str()))
+    {
+        Some(key) => Err(ClientConfigError::WorkerOnly { key: key.clone() }),
+        None => Ok(()),
+    }
+}
 
 /// Translates Java client settings.
 ///
@@ -284,6 +317,13 @@ mod tests {
         )
         .unwrap_err();
         assert!(error.to_string().contains("use PEM"), "{error}");
+    }
+
+    #[test]
+    fn a_connector_cannot_load_code() {
+        let refused = check_overrides(&java(&[("plugin.library.paths", "/tmp/x")])).unwrap_err();
+        assert!(refused.to_string().contains("plugin.library.paths"));
+        assert_eq!(check_overrides(&java(&[("linger.ms", "5")])), Ok(()));
     }
 
     #[test]

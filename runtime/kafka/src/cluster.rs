@@ -9,7 +9,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tidegate_model::config::ConfigMap;
 
-use crate::client_config::{ClientConfigError, ClientKind, translate};
+use crate::client_config::{ClientConfigError, ClientKind, check_overrides, translate};
 use crate::embedded::EmbeddedKafka;
 use crate::producer::{ProducerHandle, SharedProducer};
 use crate::retention::Retention;
@@ -147,10 +147,12 @@ impl Kafka {
         } else {
             place
         };
-        let translated = translate(&java, kind).map_err(|source| KafkaError::Settings {
-            place: place.to_owned(),
-            source,
-        })?;
+        let translated = check_overrides(overrides)
+            .and_then(|()| translate(&java, kind))
+            .map_err(|source| KafkaError::Settings {
+                place: place.to_owned(),
+                source,
+            })?;
         let mut all = translated.settings;
         if let Some(embedded) = &settings.embedded {
             all.insert(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError as RdKafkaError, RDKafkaErrorCode};
 use tidegate_model::config::ConfigMap;
 
 use crate::client_config::ClientKind;
@@ -46,6 +46,20 @@ impl Kafka {
                     client: "admin client",
                     reason: e.to_string(),
                 })?;
+        let refused = |code: RDKafkaErrorCode| {
+            if is_outage(code) {
+                KafkaError::Unreachable {
+                    bootstrap_servers: settings
+                        .get("bootstrap.servers")
+                        .cloned()
+                        .unwrap_or_default(),
+                    seconds: TIMEOUT.as_secs(),
+                    reason: format!("create topic {}: {code}", spec.name),
+                }
+            } else {
+                topic_error(code.to_string())
+            }
+        };
         let mut topic = NewTopic::new(
             &spec.name,
             spec.partitions,
@@ -57,38 +71,31 @@ impl Kafka {
         let options = AdminOptions::new()
             .operation_timeout(Some(TIMEOUT))
             .request_timeout(Some(TIMEOUT));
-        // The request itself failing means that nobody answered; a broker that comes back helps.
-        let results =
-            admin
-                .create_topics([&topic], &options)
-                .await
-                .map_err(|e| KafkaError::Unreachable {
-                    bootstrap_servers: settings
-                        .get("bootstrap.servers")
-                        .cloned()
-                        .unwrap_or_default(),
-                    seconds: TIMEOUT.as_secs(),
-                    reason: format!("create topic {}: {e}", spec.name),
-                })?;
+        let results = admin
+            .create_topics([&topic], &options)
+            .await
+            .map_err(|e| match e {
+                RdKafkaError::AdminOp(code) => refused(code),
+                other => topic_error(other.to_string()),
+            })?;
         for result in results {
             match result {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((
-                    _,
-                    code @ (RDKafkaErrorCode::RequestTimedOut | RDKafkaErrorCode::NotController),
-                )) => {
-                    return Err(KafkaError::Unreachable {
-                        bootstrap_servers: settings
-                            .get("bootstrap.servers")
-                            .cloned()
-                            .unwrap_or_default(),
-                        seconds: TIMEOUT.as_secs(),
-                        reason: format!("create topic {}: {code}", spec.name),
-                    });
-                }
-                Err((_, code)) => return Err(topic_error(code.to_string())),
+                Err((_, code)) => return Err(refused(code)),
             }
         }
         Ok(())
     }
+}
+
+/// Whether the topic is not at fault: the same request can succeed when brokers are back.
+fn is_outage(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::OperationTimedOut
+            | RDKafkaErrorCode::RequestTimedOut
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::NotController
+    )
 }

@@ -18,14 +18,18 @@ pub enum TaskError {
 
 impl From<CallError> for TaskError {
     fn from(error: CallError) -> Self {
-        Self::Failed(error.to_string())
+        match error {
+            // Where the call itself cannot be repeated (open, close), starting afresh repeats it.
+            CallError::Retriable { reason, .. } => Self::Recoverable(reason),
+            other => Self::Failed(other.to_string()),
+        }
     }
 }
 
 impl From<KafkaError> for TaskError {
     fn from(error: KafkaError) -> Self {
         match error {
-            // A broker that is away comes back; whatever else Kafka says needs a person.
+            // An outage is not a reason to fail a task.
             KafkaError::Unreachable { .. } => Self::Recoverable(error.to_string()),
             other => Self::Failed(other.to_string()),
         }

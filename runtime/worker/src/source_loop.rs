@@ -98,15 +98,17 @@ impl SourceLoop {
                 self.wait(control, self.flush_interval, next_flush).await;
                 continue;
             }
-            control.report(State::Running);
-            if self.must_wait() {
+            // A source that always has more would never rest: what is polled goes out first, alone.
+            if control.is_paused() || self.must_wait() {
                 if let Some(batch) = pending.take() {
                     self.produce(batch).await?;
                 } else {
+                    control.report(State::Running);
                     self.wait(control, HOLD, next_flush).await;
                 }
                 continue;
             }
+            control.report(State::Running);
             let next = match pending.take() {
                 Some(batch) => {
                     let (produced, polled) = self.produce_and_poll(batch).await;

@@ -10,7 +10,7 @@ use tidegate_model::connector_config::{ConnectorConfig, KeyProblem, Topics};
 use tidegate_model::herder::{Event, TaskSpec};
 use tidegate_model::plugin::PluginKind;
 use tidegate_model::state::State;
-use tidegate_sandbox::{CallError, TaskContext, TaskSetup};
+use tidegate_sandbox::{TaskContext, TaskSetup};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -193,7 +193,7 @@ async fn run(
         PluginKind::Source => {
             let positions = environment.store.offsets(&spec.id.connector).await?;
             let mut task = loaded.plugin.source_task(&setup).await?;
-            start(task.start(&positions).await)?;
+            task.start(&positions).await?;
             let source = SourceLoop {
                 id: spec.id.clone(),
                 task,
@@ -211,7 +211,7 @@ async fn run(
         }
         PluginKind::Sink => {
             let mut task = loaded.plugin.sink_task(&setup).await?;
-            start(task.start().await)?;
+            task.start().await?;
             let consumer = environment.kafka.consumer(&ConsumerSettings {
                 group: format!("connect-{}", spec.id.connector),
                 topics: topics(config.topics.as_ref()),
@@ -229,14 +229,6 @@ async fn run(
             };
             sink.run(control).await
         }
-    }
-}
-
-/// A task that is not ready to start may be later.
-fn start(started: Result<(), CallError>) -> Result<(), TaskError> {
-    match started {
-        Err(CallError::Retriable { reason, .. }) => Err(TaskError::Recoverable(reason)),
-        other => other.map_err(Into::into),
     }
 }
 

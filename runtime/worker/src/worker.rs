@@ -182,10 +182,18 @@ impl Worker {
             config: Some(config),
         };
         let key = name.clone();
-        let created = self
-            .herder
-            .change(move |herder| (herder.log().connector(&key).is_none(), vec![record]))
-            .await?;
+        let change = move |herder: &Herder| match herder.log().connector(&key) {
+            Some(_) => (false, vec![record]),
+            None => {
+                // A deleted namesake's target is still in the log: read again, it would count (D9).
+                let state = TargetState::default();
+                (
+                    true,
+                    vec![ConfigRecord::Target { name: key, state }, record],
+                )
+            }
+        };
+        let created = self.herder.change(change).await?;
         tracing::info!(connector = name, created, "connector configured");
         Ok((self.info(&name).await?, created))
     }
