@@ -49,6 +49,7 @@ kafka:
 
 # Clippy on all workspaces
 lint:
+    scripts/check-layers.sh
     cargo clippy --release --locked --workspace --all-targets -- -D warnings
     scripts/each-guest-workspace.sh cargo clippy --release --locked --all-targets -- -D warnings
 

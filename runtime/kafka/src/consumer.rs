@@ -51,7 +51,7 @@ const DEFAULTS: [(&str, &str); 9] = [
     // is a bit slower than its broker would stand still most of the time.
     ("fetch.queue.backoff.ms", "10"),
     // Records queued per partition: its default of 100,000 costs 50 MB where records are small.
-    ("queued.min.messages", "20000"),
+    ("queued.min.messages", "5000"),
     ("topic.metadata.refresh.interval.ms", "10000"),
 ];
 
