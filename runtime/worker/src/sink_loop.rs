@@ -40,6 +40,13 @@ pub(crate) struct SinkState {
     early: VecDeque<ConsumerEvent>,
 }
 
+/// What may wait in `early`, roughly. The consumer stops reading during a retry, so no more comes than
+/// what it had read; this only bounds memory should it not.
+const EARLY_BYTES: usize = 8 << 20;
+
+/// What a row takes beside key and value, roughly.
+const ROW_BYTES: usize = 64;
+
 /// How a put that could not be done right away went on.
 enum Retry {
     /// Try again with what is left of the batch.
@@ -260,6 +267,9 @@ impl SinkLoop {
         control: &mut Control,
     ) -> Result<Retry, TaskError> {
         let until = Instant::now() + pause;
+        // What was read before comes first, then the group's events, which a full queue would hold
+        // back for as long as the target is down.
+        self.consumer.set_paused(true);
         loop {
             if control.is_stopping() {
                 return Ok(Retry::Stop);
@@ -267,7 +277,7 @@ impl SinkLoop {
             let event = tokio::select! {
                 () = sleep_until(until) => return Ok(Retry::Again(records)),
                 () = control.changed() => continue,
-                event = self.consumer.next(), if self.state.early.len() < 2 => event,
+                event = self.consumer.next(), if early_bytes(&self.state.early) < EARLY_BYTES => event,
             };
             match event {
                 Some(ConsumerEvent::Records(more)) => {
@@ -349,6 +359,14 @@ impl SinkLoop {
         self.consumer.begin_stop();
         Ok(())
     }
+}
+
+fn early_bytes(early: &VecDeque<ConsumerEvent>) -> usize {
+    let bytes = |event: &ConsumerEvent| match event {
+        ConsumerEvent::Records(records) => records.bytes() + records.len() * ROW_BYTES,
+        _ => 0,
+    };
+    early.iter().map(bytes).sum()
 }
 
 fn open_rows(positions: &SinkPositions, records: &RecordBatch) -> RecordBatch {
