@@ -120,13 +120,17 @@ impl SinkLoop {
             } => {
                 let partitions = named(partitions);
                 tracing::info!(task = %self.id, partitions = %list(&partitions), lost, "close partitions");
-                if !lost && let Err(error) = self.flush_and_commit().await {
-                    // The next owner reads again from the last commit; nothing is lost.
-                    tracing::warn!(task = %self.id, "commit before closing: {error}");
-                }
+                let flushed = if lost {
+                    Ok(())
+                } else {
+                    self.flush_and_commit().await
+                };
                 let closed = self.task.close(&partitions).await;
                 self.state.positions.close(&partitions);
                 let _ = done.send(());
+                // The next owner reads again from the last commit. The flush comes first: if it broke
+                // the instance, the close only says that there is none.
+                flushed?;
                 closed?;
             }
             ConsumerEvent::Failed(reason) => {
