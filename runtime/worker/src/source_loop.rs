@@ -14,7 +14,7 @@ use tidegate_model::names::TaskId;
 use tidegate_model::state::State;
 use tidegate_sandbox::{CallError, Polled, SourceTask};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::backoff::Pauses;
 use crate::error::TaskError;
@@ -30,6 +30,9 @@ const POLL_MAX_BYTES: u32 = 1 << 20;
 
 /// How long to wait before looking again whether a reader of the embedded Kafka has caught up.
 const HOLD: Duration = Duration::from_millis(20);
+
+/// How long a failed task waits for acks that are still out; without them it only repeats more.
+const FAILED_DRAIN: Duration = Duration::from_secs(5);
 
 /// Schemas a task keeps parsed; more are parsed again.
 const MAX_SCHEMAS: usize = 1000;
@@ -69,8 +72,17 @@ impl SourceLoop {
     /// Runs until stopped; then commits what is acked and lets the guest clean up.
     pub(crate) async fn run(mut self, control: &mut Control) -> Result<(), TaskError> {
         let result = self.rounds(control).await;
-        // Whatever ended the loop, what is acked is acked: committing it saves duplicates.
-        let drained = self.drain().await;
+        // Whatever ended the loop, what is acked is acked: committing it saves duplicates. A failed
+        // task tells so soon, even if Kafka answers nobody.
+        let drain = timeout(
+            if result.is_ok() {
+                Duration::MAX
+            } else {
+                FAILED_DRAIN
+            },
+            self.drain(),
+        );
+        let drained = drain.await.unwrap_or(Ok(()));
         if result.is_ok() {
             if let Err(error) = self.task.stop().await {
                 tracing::warn!(task = %self.id, "stop the task: {error}");
