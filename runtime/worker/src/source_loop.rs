@@ -98,7 +98,7 @@ impl SourceLoop {
         let mut next_flush = Instant::now() + self.flush_interval;
         loop {
             self.reap()?;
-            if Instant::now() >= next_flush {
+            if Instant::now() >= next_flush || self.state.in_flight.must_commit() {
                 self.commit().await?;
                 next_flush = Instant::now() + self.flush_interval;
             }
