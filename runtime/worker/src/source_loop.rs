@@ -37,6 +37,12 @@ const FAILED_DRAIN: Duration = Duration::from_secs(5);
 /// Schemas a task keeps parsed; more are parsed again.
 const MAX_SCHEMAS: usize = 1000;
 
+/// What the texts of these schemas may take; parsed they take a multiple of it.
+const MAX_SCHEMA_BYTES: usize = 4 << 20;
+
+/// Topics a task knows to exist; with more it asks Kafka again.
+const MAX_TOPICS: usize = 10_000;
+
 pub(crate) struct SourceLoop {
     pub(crate) id: TaskId,
     pub(crate) task: SourceTask,
@@ -58,6 +64,7 @@ pub(crate) struct SourceState {
     acked: Arc<Notify>,
     topics: BTreeSet<String>,
     schemas: HashMap<String, Arc<Schema>>,
+    schema_bytes: usize,
     holding: bool,
 }
 
@@ -270,6 +277,9 @@ impl SourceLoop {
                 };
                 self.kafka.ensure_topic(&spec).await?;
             }
+            if self.state.topics.len() >= MAX_TOPICS {
+                self.state.topics.clear();
+            }
             self.state.topics.insert(topic.clone());
         }
         Ok(())
@@ -285,9 +295,13 @@ impl SourceLoop {
                 let schema = Schema::from_json(text).map(Arc::new).map_err(|e| {
                     TaskError::Failed(format!("poll answered a schema that is none: {e}"))
                 })?;
-                if self.state.schemas.len() >= MAX_SCHEMAS {
+                if self.state.schemas.len() >= MAX_SCHEMAS
+                    || self.state.schema_bytes >= MAX_SCHEMA_BYTES
+                {
                     self.state.schemas.clear();
+                    self.state.schema_bytes = 0;
                 }
+                self.state.schema_bytes += text.len();
                 self.state.schemas.insert(text.clone(), Arc::clone(&schema));
                 Ok(schema)
             })
