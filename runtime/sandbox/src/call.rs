@@ -13,6 +13,7 @@ use wasmtime::component::InstancePre;
 
 use crate::CallError;
 use crate::engine::Shared;
+use crate::error::shortened;
 use crate::limits::Limits;
 use crate::state::{HostState, TaskSetup};
 
@@ -76,10 +77,12 @@ impl<G: Send + Sync + 'static> Instance<G> {
                 Err(CallError::Memory {
                     export: "instantiate",
                     limit_bytes: setup.limits.memory_bytes,
-                    trace: format!("{error:?}"),
+                    trace: shortened(format!("{error:?}")),
                 })
             }
-            Some(Ok((_, Err(error)))) => Err(CallError::Instantiate(format!("{error:?}"))),
+            Some(Ok((_, Err(error)))) => {
+                Err(CallError::Instantiate(shortened(format!("{error:?}"))))
+            }
             Some(Err(cut)) => Err(cut_off("instantiate", cut, setup.limits)),
             None => Err(CallError::Ended {
                 export: "instantiate",
@@ -128,7 +131,7 @@ impl<G: Send + Sync + 'static> Instance<G> {
 fn trapped(export: &'static str, store: &Store<HostState>, error: &wasmtime::Error) -> CallError {
     let meter = &store.data().meter;
     // Debug prints the causes and the wasm backtrace, names demangled.
-    let trace = format!("{error:?}");
+    let trace = shortened(format!("{error:?}"));
     if meter.refused() {
         let limit_bytes = store.data().limits.memory_bytes;
         return CallError::Memory {

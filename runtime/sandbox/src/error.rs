@@ -81,11 +81,25 @@ pub enum CallError {
     },
 }
 
+/// What is kept of a guest's words, or of a trace with its names in it: they end in logs, statuses
+/// and REST answers, and a guest can make them as long as its memory.
+const MAX_TEXT_BYTES: usize = 64 << 10;
+
+/// The beginning of a guest's text.
+pub(crate) fn shortened(mut text: String) -> String {
+    if text.len() > MAX_TEXT_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+        text.push_str(" ... (shortened)");
+        text.shrink_to_fit();
+    }
+    text
+}
+
 impl CallError {
     pub(crate) fn malformed(export: &'static str, reason: impl ToString) -> Self {
         Self::Malformed {
             export,
-            reason: reason.to_string(),
+            reason: shortened(reason.to_string()),
         }
     }
 
@@ -117,8 +131,23 @@ impl From<crate::bindings::types::Failure> for CallError {
     fn from(failure: crate::bindings::types::Failure) -> Self {
         use crate::bindings::types::Failure;
         match failure {
-            Failure::Retriable((reason, after_ms)) => Self::Retriable { reason, after_ms },
-            Failure::Fatal(reason) => Self::Fatal(reason),
+            Failure::Retriable((reason, after_ms)) => Self::Retriable {
+                reason: shortened(reason),
+                after_ms,
+            },
+            Failure::Fatal(reason) => Self::Fatal(shortened(reason)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(shortened("short".to_owned()), "short");
+        let cut = shortened("ü".repeat(MAX_TEXT_BYTES));
+        assert!(cut.len() < MAX_TEXT_BYTES + 32 && cut.ends_with("(shortened)"));
     }
 }

@@ -69,7 +69,8 @@ impl log::Host for HostState {
         let mut message: String = message.chars().take(MAX_MESSAGE_CHARS).collect();
         for (key, value) in fields.iter().take(16) {
             message.push_str(&format!(
-                " {key}={}",
+                " {}={}",
+                key.chars().take(64).collect::<String>(),
                 value.chars().take(256).collect::<String>()
             ));
         }

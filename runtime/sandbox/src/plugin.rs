@@ -16,11 +16,14 @@ use crate::call::Instance;
 use crate::compile::CompileError;
 use crate::component::{self, ComponentError};
 use crate::engine::{Sandbox, Shared};
-use crate::error::CallError;
+use crate::error::{CallError, shortened};
 use crate::sink::SinkTask;
 use crate::source::SourceTask;
 use crate::sql::NoSql;
 use crate::state::{HostState, TaskContext, TaskSetup};
+
+/// Task configurations of one plan: they are kept in the config log and in memory for good.
+const MAX_PLAN_BYTES: usize = 4 << 20;
 
 /// Why bytes are not accepted as a plugin.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +141,7 @@ impl Plugin {
             .await?;
         Ok(issues
             .into_iter()
-            .map(|issue| (issue.key, issue.message))
+            .map(|issue| (shortened(issue.key), shortened(issue.message)))
             .collect())
     }
 
@@ -169,6 +172,13 @@ impl Plugin {
             return Err(CallError::malformed(
                 "plan",
                 format!("{} tasks where tasks.max is {max_tasks}", tasks.len()),
+            ));
+        }
+        let bytes: usize = tasks.iter().flatten().map(|(k, v)| k.len() + v.len()).sum();
+        if bytes > MAX_PLAN_BYTES {
+            return Err(CallError::malformed(
+                "plan",
+                format!("task configurations of {bytes} bytes, where {MAX_PLAN_BYTES} are allowed"),
             ));
         }
         let tasks = tasks

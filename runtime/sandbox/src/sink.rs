@@ -11,7 +11,7 @@ use crate::bindings::sink::SinkOnly;
 use crate::bindings::types;
 use crate::call::Instance;
 use crate::engine::Shared;
-use crate::error::CallError;
+use crate::error::{CallError, shortened};
 use crate::plugin::config_to_guest;
 use crate::source::context_to_guest;
 use crate::sql::Errant;
@@ -130,7 +130,7 @@ impl SinkTask {
             .into_iter()
             .map(|e| Errant {
                 row: e.row,
-                reason: e.reason,
+                reason: shortened(e.reason),
             })
             .collect();
         let wrong = errants_problem(&errants, rows);
@@ -182,7 +182,7 @@ impl SinkTask {
         let errants = flushed.errants.into_iter().map(|errant| LateErrant {
             at: partition_to_host(errant.at),
             offset: errant.offset,
-            reason: errant.reason,
+            reason: shortened(errant.reason),
         });
         let flushed = Flushed {
             durable: flushed.durable.into_iter().map(position_to_host).collect(),

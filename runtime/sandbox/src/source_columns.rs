@@ -16,6 +16,9 @@ const EXPORT: &str = "poll";
 /// Rows of one batch; a poll is asked for far fewer.
 const MAX_ROWS: usize = 1_000_000;
 
+/// Texts of all schemas of one batch. Parsed on the host they take a multiple of this.
+const MAX_SCHEMA_BYTES: usize = 1 << 20;
+
 fn malformed(reason: impl ToString) -> CallError {
     CallError::malformed(EXPORT, reason)
 }
@@ -60,6 +63,12 @@ pub(crate) fn batch(
         columns.schemas.len(),
         true,
     )?;
+    let schema_bytes: usize = columns.schemas.iter().map(String::len).sum();
+    if schema_bytes > MAX_SCHEMA_BYTES {
+        return Err(malformed(format!(
+            "schemas of {schema_bytes} bytes, where a batch may have {MAX_SCHEMA_BYTES}"
+        )));
+    }
     optional("partitions", columns.partitions.len(), rows)?;
     optional("timestamps", columns.timestamps.len(), rows)?;
     if let Some(row) = columns

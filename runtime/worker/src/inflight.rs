@@ -10,6 +10,13 @@ use tidegate_model::offset::{SourceOffset, SourcePartition};
 
 use crate::error::TaskError;
 
+/// Positions that wait to be committed may take this much. A guest can name as many partitions as it
+/// likes with no record at all, and the next commit may be a minute away.
+const COMMITTABLE_BYTES: usize = 1 << 20;
+
+/// What a position takes beside its texts, roughly.
+const POSITION_BYTES: usize = 64;
+
 struct Sent {
     acks: Arc<BatchAcks>,
     bytes: usize,
@@ -30,6 +37,7 @@ pub(crate) struct InFlight {
     bytes: usize,
     /// The last acked position of each partition, not committed yet.
     committable: BTreeMap<SourcePartition, SourceOffset>,
+    committable_bytes: usize,
 }
 
 impl InFlight {
@@ -47,6 +55,7 @@ impl InFlight {
         bytes: usize,
         checkpoints: Vec<Checkpoint>,
     ) {
+        let bytes = bytes + checkpoints.iter().map(checkpoint_bytes).sum::<usize>();
         self.bytes += bytes;
         self.sent.push_back(Sent {
             acks,
@@ -76,18 +85,40 @@ impl InFlight {
             if let Some(sent) = self.sent.pop_front() {
                 self.bytes -= sent.bytes;
                 for checkpoint in sent.checkpoints {
-                    self.committable
-                        .insert(checkpoint.partition, checkpoint.offset);
+                    self.acked(checkpoint);
                 }
             }
         }
         Ok(reaped)
     }
 
+    fn acked(&mut self, checkpoint: Checkpoint) {
+        self.committable_bytes += checkpoint_bytes(&checkpoint);
+        let partition_bytes = checkpoint.partition.as_str().len() + POSITION_BYTES;
+        let replaced = self
+            .committable
+            .insert(checkpoint.partition, checkpoint.offset);
+        if let Some(offset) = replaced {
+            self.committable_bytes = self
+                .committable_bytes
+                .saturating_sub(partition_bytes + offset.as_str().len());
+        }
+    }
+
+    /// Whether there is more to commit than may wait for the next interval.
+    pub(crate) fn must_commit(&self) -> bool {
+        self.committable_bytes >= COMMITTABLE_BYTES
+    }
+
     /// Positions that may become durable now, and forgets them.
     pub(crate) fn take_committable(&mut self) -> Vec<(SourcePartition, SourceOffset)> {
+        self.committable_bytes = 0;
         std::mem::take(&mut self.committable).into_iter().collect()
     }
+}
+
+fn checkpoint_bytes(checkpoint: &Checkpoint) -> usize {
+    checkpoint.partition.as_str().len() + checkpoint.offset.as_str().len() + POSITION_BYTES
 }
 
 #[cfg(test)]
@@ -117,17 +148,38 @@ mod tests {
         let [first, second] = [(); 2].map(|()| BatchAcks::new(1, Arc::default()));
         inflight.push(Arc::clone(&first), 10, vec![checkpoint(1)]);
         inflight.push(Arc::clone(&second), 10, vec![checkpoint(2)]);
+        let bytes = inflight.bytes();
+        assert!(bytes > 20, "positions count too: {bytes}");
         second.skip(1);
         inflight.reap(false).unwrap();
         assert!(
             offsets(&mut inflight).is_empty(),
             "the first batch is not acked"
         );
-        assert_eq!(inflight.bytes(), 20);
+        assert_eq!(inflight.bytes(), bytes);
         first.skip(1);
         inflight.reap(false).unwrap();
         assert_eq!(offsets(&mut inflight), [r#"{"n":2}"#]);
         assert!(inflight.is_empty());
+    }
+
+    #[test]
+    fn many_positions_do_not_wait_for_the_interval() {
+        let mut inflight = InFlight::default();
+        let mut acked = |name: String, n: u32| {
+            let partition = SourcePartition::parse(&format!(r#"{{"f":"{name}"}}"#)).unwrap();
+            let one = Checkpoint {
+                partition,
+                ..checkpoint(n)
+            };
+            inflight.push(BatchAcks::new(0, Arc::default()), 0, vec![one]);
+            inflight.reap(false).unwrap();
+            inflight.must_commit()
+        };
+        assert!((0..20_000).all(|n| !acked("same".into(), n)));
+        assert!((0..20_000).any(|n| acked(n.to_string(), n)));
+        inflight.take_committable();
+        assert!(!inflight.must_commit());
     }
 
     #[test]

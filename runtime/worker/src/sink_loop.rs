@@ -40,6 +40,24 @@ pub(crate) struct SinkState {
     early: VecDeque<ConsumerEvent>,
 }
 
+<<<<<<< HEAD
+=======
+/// What may wait in `early`, roughly. The consumer stops reading during a retry, so no more comes than
+/// what it had read; this only bounds memory should it not.
+const EARLY_BYTES: usize = 8 << 20;
+
+/// What a row takes beside key and value, roughly.
+const ROW_BYTES: usize = 64;
+
+/// How a put that could not be done right away went on.
+enum Retry {
+    /// Try again with what is left of the batch.
+    Again(RecordBatch),
+    /// The task is to end; nothing of the batch is accepted.
+    Stop,
+}
+
+>>>>>>> c639767d535f3ce2ee5b3a06f394515f02f116a4
 impl SinkLoop {
     /// Runs until stopped; then flushes, commits, leaves the group and lets the guest clean up.
     pub(crate) async fn run(mut self, control: &mut Control) -> Result<(), TaskError> {
@@ -105,13 +123,17 @@ impl SinkLoop {
             } => {
                 let partitions = named(partitions);
                 tracing::info!(task = %self.id, partitions = %list(&partitions), lost, "close partitions");
-                if !lost && let Err(error) = self.flush_and_commit().await {
-                    // The next owner reads again from the last commit; nothing is lost.
-                    tracing::warn!(task = %self.id, "commit before closing: {error}");
-                }
+                let flushed = if lost {
+                    Ok(())
+                } else {
+                    self.flush_and_commit().await
+                };
                 let closed = self.task.close(&partitions).await;
                 self.state.positions.close(&partitions);
                 let _ = done.send(());
+                // The next owner reads again from the last commit. The flush comes first: if it broke
+                // the instance, the close only says that there is none.
+                flushed?;
                 closed?;
             }
             ConsumerEvent::Failed(reason) => {
@@ -245,6 +267,9 @@ impl SinkLoop {
         control: &mut Control,
     ) -> Result<bool, TaskError> {
         let until = Instant::now() + pause;
+        // What was read before comes first, then the group's events, which a full queue would hold
+        // back for as long as the target is down.
+        self.consumer.set_paused(true);
         loop {
             if control.is_stopping() {
                 return Ok(true);
@@ -252,7 +277,7 @@ impl SinkLoop {
             let event = tokio::select! {
                 () = sleep_until(until) => return Ok(false),
                 () = control.changed() => continue,
-                event = self.consumer.next(), if self.state.early.len() < 2 => event,
+                event = self.consumer.next(), if early_bytes(&self.state.early) < EARLY_BYTES => event,
             };
             match event {
                 Some(ConsumerEvent::Records(more)) => {
@@ -337,6 +362,7 @@ impl SinkLoop {
     }
 }
 
+<<<<<<< HEAD
 /// What is left to do of one batch from Kafka.
 struct Undelivered {
     /// Where its rows came from; keys and values are in the batches.
@@ -367,6 +393,17 @@ impl Undelivered {
 }
 
 fn without(records: &RecordBatch, gone: &[(String, i32)]) -> RecordBatch {
+=======
+fn early_bytes(early: &VecDeque<ConsumerEvent>) -> usize {
+    let bytes = |event: &ConsumerEvent| match event {
+        ConsumerEvent::Records(records) => records.bytes() + records.len() * ROW_BYTES,
+        _ => 0,
+    };
+    early.iter().map(bytes).sum()
+}
+
+fn open_rows(positions: &SinkPositions, records: &RecordBatch) -> RecordBatch {
+>>>>>>> c639767d535f3ce2ee5b3a06f394515f02f116a4
     records.filtered(|row| {
         let partition = records.partitions.get(row).copied();
         !gone

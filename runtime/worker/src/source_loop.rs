@@ -14,7 +14,7 @@ use tidegate_model::names::TaskId;
 use tidegate_model::state::State;
 use tidegate_sandbox::{CallError, Polled, SourceTask};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::backoff::Pauses;
 use crate::error::TaskError;
@@ -31,8 +31,17 @@ const POLL_MAX_BYTES: u32 = 1 << 20;
 /// How long to wait before looking again whether a reader of the embedded Kafka has caught up.
 const HOLD: Duration = Duration::from_millis(20);
 
+/// How long a failed task waits for acks that are still out; without them it only repeats more.
+const FAILED_DRAIN: Duration = Duration::from_secs(5);
+
 /// Schemas a task keeps parsed; more are parsed again.
 const MAX_SCHEMAS: usize = 1000;
+
+/// What the texts of these schemas may take; parsed they take a multiple of it.
+const MAX_SCHEMA_BYTES: usize = 4 << 20;
+
+/// Topics a task knows to exist; with more it asks Kafka again.
+const MAX_TOPICS: usize = 10_000;
 
 pub(crate) struct SourceLoop {
     pub(crate) id: TaskId,
@@ -55,6 +64,7 @@ pub(crate) struct SourceState {
     acked: Arc<Notify>,
     topics: BTreeSet<String>,
     schemas: HashMap<String, Arc<Schema>>,
+    schema_bytes: usize,
     holding: bool,
 }
 
@@ -69,8 +79,17 @@ impl SourceLoop {
     /// Runs until stopped; then commits what is acked and lets the guest clean up.
     pub(crate) async fn run(mut self, control: &mut Control) -> Result<(), TaskError> {
         let result = self.rounds(control).await;
-        // Whatever ended the loop, what is acked is acked: committing it saves duplicates.
-        let drained = self.drain().await;
+        // Whatever ended the loop, what is acked is acked: committing it saves duplicates. A failed
+        // task tells so soon, even if Kafka answers nobody.
+        let drain = timeout(
+            if result.is_ok() {
+                Duration::MAX
+            } else {
+                FAILED_DRAIN
+            },
+            self.drain(),
+        );
+        let drained = drain.await.unwrap_or(Ok(()));
         if result.is_ok() {
             if let Err(error) = self.task.stop().await {
                 tracing::warn!(task = %self.id, "stop the task: {error}");
@@ -86,7 +105,7 @@ impl SourceLoop {
         let mut next_flush = Instant::now() + self.flush_interval;
         loop {
             self.reap()?;
-            if Instant::now() >= next_flush {
+            if Instant::now() >= next_flush || self.state.in_flight.must_commit() {
                 self.commit().await?;
                 next_flush = Instant::now() + self.flush_interval;
             }
@@ -258,6 +277,9 @@ impl SourceLoop {
                 };
                 self.kafka.ensure_topic(&spec).await?;
             }
+            if self.state.topics.len() >= MAX_TOPICS {
+                self.state.topics.clear();
+            }
             self.state.topics.insert(topic.clone());
         }
         Ok(())
@@ -273,9 +295,13 @@ impl SourceLoop {
                 let schema = Schema::from_json(text).map(Arc::new).map_err(|e| {
                     TaskError::Failed(format!("poll answered a schema that is none: {e}"))
                 })?;
-                if self.state.schemas.len() >= MAX_SCHEMAS {
+                if self.state.schemas.len() >= MAX_SCHEMAS
+                    || self.state.schema_bytes >= MAX_SCHEMA_BYTES
+                {
                     self.state.schemas.clear();
+                    self.state.schema_bytes = 0;
                 }
+                self.state.schema_bytes += text.len();
                 self.state.schemas.insert(text.clone(), Arc::clone(&schema));
                 Ok(schema)
             })
