@@ -40,8 +40,6 @@ pub(crate) struct SinkState {
     early: VecDeque<ConsumerEvent>,
 }
 
-<<<<<<< HEAD
-=======
 /// What may wait in `early`, roughly. The consumer stops reading during a retry, so no more comes than
 /// what it had read; this only bounds memory should it not.
 const EARLY_BYTES: usize = 8 << 20;
@@ -49,15 +47,6 @@ const EARLY_BYTES: usize = 8 << 20;
 /// What a row takes beside key and value, roughly.
 const ROW_BYTES: usize = 64;
 
-/// How a put that could not be done right away went on.
-enum Retry {
-    /// Try again with what is left of the batch.
-    Again(RecordBatch),
-    /// The task is to end; nothing of the batch is accepted.
-    Stop,
-}
-
->>>>>>> c639767d535f3ce2ee5b3a06f394515f02f116a4
 impl SinkLoop {
     /// Runs until stopped; then flushes, commits, leaves the group and lets the guest clean up.
     pub(crate) async fn run(mut self, control: &mut Control) -> Result<(), TaskError> {
@@ -362,7 +351,6 @@ impl SinkLoop {
     }
 }
 
-<<<<<<< HEAD
 /// What is left to do of one batch from Kafka.
 struct Undelivered {
     /// Where its rows came from; keys and values are in the batches.
@@ -392,8 +380,6 @@ impl Undelivered {
     }
 }
 
-fn without(records: &RecordBatch, gone: &[(String, i32)]) -> RecordBatch {
-=======
 fn early_bytes(early: &VecDeque<ConsumerEvent>) -> usize {
     let bytes = |event: &ConsumerEvent| match event {
         ConsumerEvent::Records(records) => records.bytes() + records.len() * ROW_BYTES,
@@ -402,8 +388,7 @@ fn early_bytes(early: &VecDeque<ConsumerEvent>) -> usize {
     early.iter().map(bytes).sum()
 }
 
-fn open_rows(positions: &SinkPositions, records: &RecordBatch) -> RecordBatch {
->>>>>>> c639767d535f3ce2ee5b3a06f394515f02f116a4
+fn without(records: &RecordBatch, gone: &[(String, i32)]) -> RecordBatch {
     records.filtered(|row| {
         let partition = records.partitions.get(row).copied();
         !gone
