@@ -177,7 +177,11 @@ async fn run(
     // The task's own configuration says which files it has; the connector's says what it may.
     let mut wanted = spec.connector_config.clone();
     wanted.extend(spec.task_config.clone());
-    let grants = Grants::of(&info.description, &wanted, &settings.directories).map_err(problems)?;
+    let granted = |config| Grants::of(&info.description, config, &settings.directories);
+    let connector = granted(&spec.connector_config).map_err(problems)?;
+    let grants = granted(&wanted)
+        .and_then(|grants| grants.within(&connector))
+        .map_err(problems)?;
     let setup = TaskSetup {
         context: TaskContext {
             id: spec.id.clone(),
