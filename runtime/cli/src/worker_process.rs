@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tidegate_cluster::{SledStore, StateStore};
@@ -12,12 +13,17 @@ use tidegate_worker::{Worker, WorkerSettings};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::error::CliError;
 use crate::properties;
 
 /// What runs beside REST and Kafka needs few threads; guests have their own.
 const RUNTIME_THREADS: usize = 2;
+
+/// How long open requests may delay the end of the tasks: a client that never ends its request shall
+/// not keep them from their last commit.
+const REST_DRAIN: Duration = Duration::from_secs(3);
 
 /// Exit code of a second signal: ended by force.
 const FORCED: i32 = 130;
@@ -98,8 +104,13 @@ async fn serve(
     });
     // Refuse requests first, then end the tasks, which flush and commit.
     let _ = stop.send(true);
-    for server in servers {
-        let _ = server.await;
+    let answered = async {
+        for server in servers {
+            let _ = server.await;
+        }
+    };
+    if timeout(REST_DRAIN, answered).await.is_err() {
+        tracing::warn!("requests are still open; the tasks end without waiting for them");
     }
     worker.shut_down().await;
     tracing::info!("stopped");

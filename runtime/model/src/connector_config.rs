@@ -4,6 +4,7 @@
 use crate::config::{self, ConfigMap};
 use crate::definition::{self, Definition};
 use crate::herder::RestartPolicy;
+use crate::names::is_topic_name;
 use crate::plugin::PluginKind;
 
 /// A converter as configured: class and settings without the prefix.
@@ -217,7 +218,16 @@ fn sink_topics(config: &ConfigMap) -> Result<Topics, String> {
         .filter(|v| !v.is_empty());
     let regex = config.get("topics.regex").filter(|v| !v.trim().is_empty());
     match (topics, regex) {
-        (Some(topics), None) => Ok(Topics::List(topics)),
+        (Some(topics), None) => match topics.iter().find(|topic| !is_topic_name(topic)) {
+            None => Ok(Topics::List(topics)),
+            // The client would take "^..." for a pattern.
+            Some(wrong) => Err(format!(
+                "Invalid value {wrong:?} for configuration topics: Kafka takes it for no topic name"
+            )),
+        },
+        (None, Some(regex)) if regex.contains('\0') => {
+            Err("Invalid value for configuration topics.regex: it holds a NUL character".to_owned())
+        }
         (None, Some(regex)) => match regex_lite::Regex::new(regex) {
             Ok(_) => Ok(Topics::Regex(regex.clone())),
             Err(e) => Err(format!(
@@ -480,6 +490,10 @@ mod tests {
         assert!(with(&[("topics", "a, b")]).is_empty());
         assert_eq!(with(&[("topics.regex", "[")]), ["topics"]);
         assert!(with(&[("topics.regex", "a.*")]).is_empty());
+        for wrong in ["^a.*", "a,b c", "a\0"] {
+            assert_eq!(with(&[("topics", wrong)]), ["topics"], "{wrong:?}");
+        }
+        assert_eq!(with(&[("topics.regex", "a\0")]), ["topics"]);
     }
 
     #[test]

@@ -37,6 +37,9 @@ impl Limits {
     pub const MIN_MEMORY_BYTES: usize = 32 << 20;
 }
 
+/// Linear memories of one instance; a component of several modules has a few.
+const MAX_MEMORIES: usize = 32;
+
 /// Bytes a table element takes on a 64-bit host.
 const TABLE_ELEMENT_BYTES: usize = 8;
 
@@ -86,6 +89,11 @@ impl ResourceLimiter for MemoryMeter {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         Ok(self.grow(desired.saturating_sub(current)))
+    }
+
+    // Even an empty memory reserves gigabytes of addresses, of which a process has a limited number.
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
     }
 
     fn table_growing(

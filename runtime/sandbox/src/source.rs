@@ -108,7 +108,8 @@ impl SourceTask {
             }
             // No host source exists that could wake it, so waiting is idling.
             wit::Polled::Idle(ms) | wit::Polled::Waiting(ms) => {
-                Ok(Polled::Idle(Duration::from_millis(u64::from(ms))))
+                // Never 0: a task that has nothing to do shall not keep a thread busy with it.
+                Ok(Polled::Idle(Duration::from_millis(u64::from(ms.max(1)))))
             }
             wit::Polled::Finished => Ok(Polled::Finished),
         }

@@ -8,6 +8,9 @@ use tidegate_model::retry::Backoff;
 const START_MS: u64 = 300;
 const MAX_MS: u64 = 60_000;
 
+/// The shortest pause a guest can ask for: without one it would keep a thread and the log busy.
+const LEAST_WANTED_MS: u64 = 20;
+
 #[derive(Debug)]
 pub(crate) struct Pauses(Backoff);
 
@@ -19,7 +22,9 @@ impl Pauses {
     /// The next pause, or the one that was asked for.
     pub(crate) fn next(&mut self, wanted_ms: Option<u32>) -> Duration {
         let own_ms = self.0.next_ms(jitter());
-        Duration::from_millis(wanted_ms.map_or(own_ms, |ms| u64::from(ms).min(MAX_MS)))
+        Duration::from_millis(
+            wanted_ms.map_or(own_ms, |ms| u64::from(ms).clamp(LEAST_WANTED_MS, MAX_MS)),
+        )
     }
 
     pub(crate) fn reset(&mut self) {
@@ -36,4 +41,16 @@ fn jitter() -> f64 {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| d.subsec_nanos());
     f64::from(now % 1000) / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wanted_pause_has_bounds() {
+        let mut pauses = Pauses::new();
+        let wanted = [0, 100, u32::MAX].map(|ms| pauses.next(Some(ms)).as_millis());
+        assert_eq!(wanted, [20, 100, 60_000]);
+    }
 }

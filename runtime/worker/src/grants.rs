@@ -79,6 +79,33 @@ impl Grants {
         })
     }
 
+    /// The same, if nothing of it goes beyond what the connector's own configuration says: the guest
+    /// plans its tasks' configurations, and must not grant itself anything by it.
+    pub(crate) fn within(self, connector: &Self) -> Result<Self, Vec<KeyProblem>> {
+        let beyond = self.directories.iter().find(|wanted| {
+            !connector.directories.iter().any(|granted| {
+                wanted.host_path.starts_with(&granted.host_path) && wanted.access <= granted.access
+            })
+        });
+        if let Some(beyond) = beyond {
+            let message = format!(
+                "the plugin planned a task that uses {}, which the connector's configuration does \
+                 not name",
+                beyond.host_path.display()
+            );
+            return Err(vec![problem("plan", message)]);
+        }
+        let changed = self
+            .connections
+            .iter()
+            .find(|(key, url)| connector.connections.get(*key) != Some(*url));
+        if let Some((key, _)) = changed {
+            let message = "the plugin planned a task with another value of it".to_owned();
+            return Err(vec![problem(key, message)]);
+        }
+        Ok(self)
+    }
+
     /// A database session for one task.
     pub(crate) fn sql(&self) -> Arc<dyn SqlSession> {
         if self.connections.is_empty() {
@@ -196,6 +223,37 @@ mod tests {
         );
         let both = grants(&list, root.path()).unwrap();
         assert_eq!(both, [text(root.path().to_owned()), text(sub)]);
+    }
+
+    #[test]
+    fn a_plan_grants_nothing_more() {
+        let root = tempfile::tempdir().unwrap();
+        let [a, b] = ["a", "b"].map(|name| root.path().join(name));
+        for directory in [&a, &b] {
+            std::fs::create_dir(directory).unwrap();
+        }
+        let of = |kind: &str, file: String| {
+            let config = [("file".to_owned(), file)].into();
+            Grants::of(&description(kind), &config, &[root.path().to_owned()]).unwrap()
+        };
+        let in_a = a.join("x").display().to_string();
+        let in_b = b.join("x").display().to_string();
+        let glob = root.path().join("*/x").display().to_string();
+        let allowed = |task: Grants, connector: Grants| task.within(&connector).is_ok();
+        assert!(allowed(
+            of("read-files", in_a.clone()),
+            of("read-files", glob)
+        ));
+        assert!(!allowed(
+            of("read-files", in_b),
+            of("read-files", in_a.clone())
+        ));
+        assert!(!allowed(
+            of("write-files", in_a.clone()),
+            of("read-files", in_a)
+        ));
+        let url = |name: &str| of("connection", format!("jdbc:sqlite:{name}"));
+        assert!(allowed(url("x"), url("x")) && !allowed(url("y"), url("x")));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! The plugins of a worker: uploaded once, compiled once, found by class.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 use tidegate_cluster::StateStore;
 use tidegate_model::plugin::{PluginInfo, resolve};
 use tidegate_sandbox::{Plugin, Sandbox};
+use tokio::sync::OnceCell;
 
 use crate::error::WorkerError;
 
@@ -26,12 +27,15 @@ pub(crate) struct Loaded {
     pub(crate) plugin: Plugin,
 }
 
+type LoadedCell = Arc<OnceCell<Arc<Loaded>>>;
+
 pub(crate) struct Plugins {
     store: Arc<dyn StateStore>,
     sandbox: Sandbox,
     max_bytes: u64,
     known: Mutex<Vec<PluginInfo>>,
-    loaded: tokio::sync::Mutex<HashMap<String, Arc<Loaded>>>,
+    /// By digest. A cell each, so that one that compiles holds up nobody but who waits for it.
+    loaded: Mutex<HashMap<String, LoadedCell>>,
     /// One upload at a time: the check for a conflict and the storing belong together.
     uploads: tokio::sync::Mutex<()>,
 }
@@ -48,7 +52,7 @@ impl Plugins {
             sandbox,
             max_bytes,
             known: Mutex::new(known),
-            loaded: tokio::sync::Mutex::default(),
+            loaded: Mutex::default(),
             uploads: tokio::sync::Mutex::default(),
         })
     }
@@ -162,7 +166,8 @@ impl Plugins {
             info: info.clone(),
             plugin,
         });
-        self.loaded.lock().await.insert(digest, loaded);
+        self.cells()
+            .insert(digest, Arc::new(OnceCell::new_with(Some(loaded))));
         Ok(Uploaded {
             info,
             created: true,
@@ -171,10 +176,12 @@ impl Plugins {
 
     /// A plugin ready to run; compiled code comes from memory or the cache.
     pub(crate) async fn load(&self, info: &PluginInfo) -> Result<Arc<Loaded>, WorkerError> {
-        let mut loaded = self.loaded.lock().await;
-        if let Some(found) = loaded.get(&info.digest) {
-            return Ok(Arc::clone(found));
-        }
+        let cell = Arc::clone(self.cells().entry(info.digest.clone()).or_default());
+        let loaded = cell.get_or_try_init(|| self.load_stored(info)).await?;
+        Ok(Arc::clone(loaded))
+    }
+
+    async fn load_stored(&self, info: &PluginInfo) -> Result<Arc<Loaded>, WorkerError> {
         let component = self.store.component(&info.digest).await?.ok_or_else(|| {
             WorkerError::Internal(format!(
                 "the bytes of plugin {} are gone; upload it again",
@@ -182,12 +189,14 @@ impl Plugins {
             ))
         })?;
         let (plugin, _) = self.sandbox.load(&info.digest, &component).await?;
-        let found = Arc::new(Loaded {
+        Ok(Arc::new(Loaded {
             info: info.clone(),
             plugin,
-        });
-        loaded.insert(info.digest.clone(), Arc::clone(&found));
-        Ok(found)
+        }))
+    }
+
+    fn cells(&self) -> MutexGuard<'_, HashMap<String, LoadedCell>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets the plugins of a name (and version, if given); the caller saw to it that nobody
@@ -199,7 +208,7 @@ impl Plugins {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .retain(|known| known.digest != info.digest);
-            self.loaded.lock().await.remove(&info.digest);
+            self.cells().remove(&info.digest);
         }
         Ok(())
     }

@@ -102,6 +102,7 @@ impl SourceLoop {
     async fn rounds(&mut self, control: &mut Control) -> Result<(), TaskError> {
         let mut pauses = Pauses::new();
         let mut pending: Option<Box<SourceBatch>> = None;
+        let mut finished = false;
         let mut next_flush = Instant::now() + self.flush_interval;
         loop {
             self.reap()?;
@@ -128,6 +129,10 @@ impl SourceLoop {
                 continue;
             }
             control.report(State::Running);
+            if finished {
+                self.wait(control, Duration::MAX, next_flush).await;
+                continue;
+            }
             let next = match pending.take() {
                 Some(batch) => {
                     let (produced, polled) = self.produce_and_poll(batch).await;
@@ -139,7 +144,8 @@ impl SourceLoop {
             match self.understand(next, &mut pauses)? {
                 Next::Produce(batch) => pending = Some(batch),
                 Next::Wait(pause) => self.wait(control, pause, next_flush).await,
-                Next::Finished => self.wait(control, Duration::MAX, next_flush).await,
+                // Nothing more, ever: only acks and commits are left.
+                Next::Finished => finished = true,
             }
         }
     }

@@ -112,9 +112,9 @@ pub(crate) async fn supervise(
     ];
     loop {
         let start = Instant::now();
-        metrics::gauge!(metric_names::TASKS_RUNNING).increment(1.0);
+        let counted = Counted::new();
         let ended = run(&environment, &spec, &mut control).await;
-        metrics::gauge!(metric_names::TASKS_RUNNING).decrement(1.0);
+        drop(counted);
         let error = match ended {
             Ok(()) => return None,
             Err(error) => error,
@@ -144,6 +144,22 @@ pub(crate) async fn supervise(
             () = sleep(pause) => {}
             () = control.stop.cancelled() => return None,
         }
+    }
+}
+
+/// A running task in the metric, also if it is abandoned or panics.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        metrics::gauge!(metric_names::TASKS_RUNNING).increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        metrics::gauge!(metric_names::TASKS_RUNNING).decrement(1.0);
     }
 }
 
@@ -177,7 +193,11 @@ async fn run(
     // The task's own configuration says which files it has; the connector's says what it may.
     let mut wanted = spec.connector_config.clone();
     wanted.extend(spec.task_config.clone());
-    let grants = Grants::of(&info.description, &wanted, &settings.directories).map_err(problems)?;
+    let granted = |config| Grants::of(&info.description, config, &settings.directories);
+    let connector = granted(&spec.connector_config).map_err(problems)?;
+    let grants = granted(&wanted)
+        .and_then(|grants| grants.within(&connector))
+        .map_err(problems)?;
     let setup = TaskSetup {
         context: TaskContext {
             id: spec.id.clone(),
