@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError as RdKafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use tidegate_model::config::ConfigMap;
@@ -240,6 +240,24 @@ impl Drop for SinkConsumer {
     }
 }
 
+/// Errors that only end by a person end the task, with the reason.
+fn endure(error: &RdKafkaError) -> Result<(), String> {
+    match error.rdkafka_error_code() {
+        Some(
+            RDKafkaErrorCode::AutoOffsetReset
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::Fatal,
+        ) => Err(error.to_string()),
+        // librdkafka goes on by itself: brokers come back, topics appear.
+        _ => {
+            tracing::warn!("consume: {error}");
+            Ok(())
+        }
+    }
+}
+
 struct Reader {
     consumer: Arc<BaseConsumer<SinkContext>>,
     events: Sender<ConsumerEvent>,
@@ -257,11 +275,10 @@ impl Reader {
             if pause != holding && self.hold(pause) {
                 holding = pause;
             }
-            if let Err(reason) = self.read_batch() {
+            if let Err(reason) = self.read_batch().and_then(|()| self.hand_over()) {
                 let _ = self.events.blocking_send(ConsumerEvent::Failed(reason));
                 break;
             }
-            self.hand_over();
         }
         // Leaving the group revokes everything, by the callback, while the loop still listens.
         self.consumer.unsubscribe();
@@ -300,17 +317,7 @@ impl Reader {
                     self.keep(&message);
                     wait = Duration::ZERO;
                 }
-                Some(Err(error)) => match error.rdkafka_error_code() {
-                    Some(
-                        RDKafkaErrorCode::AutoOffsetReset
-                        | RDKafkaErrorCode::TopicAuthorizationFailed
-                        | RDKafkaErrorCode::GroupAuthorizationFailed
-                        | RDKafkaErrorCode::ClusterAuthorizationFailed
-                        | RDKafkaErrorCode::Fatal,
-                    ) => return Err(error.to_string()),
-                    // librdkafka goes on by itself: brokers come back, topics appear.
-                    _ => tracing::warn!("consume: {error}"),
-                },
+                Some(Err(error)) => endure(&error)?,
             }
         }
         Ok(())
@@ -342,7 +349,7 @@ impl Reader {
 
     /// Gives the loop what was read. A loop that is busy for long is waited for with the
     /// partitions paused, so that the group is still served.
-    fn hand_over(&self) {
+    fn hand_over(&self) -> Result<(), String> {
         while let Some(batch) = self.take_pending() {
             let mut event = ConsumerEvent::Records(batch);
             let mut waited = Duration::ZERO;
@@ -358,7 +365,7 @@ impl Reader {
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .clear();
-                    return;
+                    return Ok(());
                 }
                 if waited < BUSY {
                     let pause = Duration::from_millis(1);
@@ -375,8 +382,11 @@ impl Reader {
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .insert(0, batch);
-                    if let Some(Ok(message)) = self.consumer.poll(POLL) {
-                        self.keep(&message);
+                    match self.consumer.poll(POLL) {
+                        Some(Ok(message)) => self.keep(&message),
+                        // Told once: a partition whose offset is gone would stay silent for ever.
+                        Some(Err(error)) => endure(&error)?,
+                        None => {}
                     }
                     match self.take_pending() {
                         Some(batch) => event = ConsumerEvent::Records(batch),
@@ -390,6 +400,7 @@ impl Reader {
                 self.hold(false);
             }
         }
+        Ok(())
     }
 
     fn take_pending(&self) -> Option<RecordBatch> {
