@@ -215,10 +215,24 @@ impl SinkConsumer {
         }
     }
 
-    /// Leaves the group: the loop hears of the revoke of everything it has before this returns,
-    /// so it has to go on taking events. Call it from another loop than the one that does.
+    /// Stops reading; what was read and not taken is forgotten.
     pub fn begin_stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Leaves the group and returns when the coordinator knows. A process that ends without it leaves
+    /// a member behind, whose partitions nobody gets before its session times out.
+    pub async fn close(mut self) {
+        self.begin_stop();
+        self.events.close();
+        // Whoever waits for the answer to an event that is never taken goes on without it.
+        while self.events.recv().await.is_some() {}
+        let (consumer, thread) = (self.consumer.take(), self.thread.take());
+        let left = tokio::task::spawn_blocking(move || {
+            let _ = thread.map(std::thread::JoinHandle::join);
+            drop(consumer);
+        });
+        let _ = left.await;
     }
 }
 
@@ -232,11 +246,12 @@ impl Drop for SinkConsumer {
         // Unblocks the thread if it waits for room.
         self.events.close();
         // Leaving the group waits for the coordinator, which an async caller must not.
-        let (consumer, thread) = (self.consumer.take(), self.thread.take());
-        std::thread::spawn(move || {
-            let _ = thread.map(std::thread::JoinHandle::join);
-            drop(consumer);
-        });
+        if let (Some(consumer), thread) = (self.consumer.take(), self.thread.take()) {
+            std::thread::spawn(move || {
+                let _ = thread.map(std::thread::JoinHandle::join);
+                drop(consumer);
+            });
+        }
     }
 }
 
