@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError as RdKafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use tidegate_model::config::ConfigMap;
@@ -222,10 +222,24 @@ impl SinkConsumer {
         }
     }
 
-    /// Leaves the group: the loop hears of the revoke of everything it has before this returns,
-    /// so it has to go on taking events. Call it from another loop than the one that does.
+    /// Stops reading; what was read and not taken is forgotten.
     pub fn begin_stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Leaves the group and returns when the coordinator knows. A process that ends without it leaves
+    /// a member behind, whose partitions nobody gets before its session times out.
+    pub async fn close(mut self) {
+        self.begin_stop();
+        self.events.close();
+        // Whoever waits for the answer to an event that is never taken goes on without it.
+        while self.events.recv().await.is_some() {}
+        let (consumer, thread) = (self.consumer.take(), self.thread.take());
+        let left = tokio::task::spawn_blocking(move || {
+            let _ = thread.map(std::thread::JoinHandle::join);
+            drop(consumer);
+        });
+        let _ = left.await;
     }
 }
 
@@ -239,11 +253,30 @@ impl Drop for SinkConsumer {
         // Unblocks the thread if it waits for room.
         self.events.close();
         // Leaving the group waits for the coordinator, which an async caller must not.
-        let (consumer, thread) = (self.consumer.take(), self.thread.take());
-        std::thread::spawn(move || {
-            let _ = thread.map(std::thread::JoinHandle::join);
-            drop(consumer);
-        });
+        if let (Some(consumer), thread) = (self.consumer.take(), self.thread.take()) {
+            std::thread::spawn(move || {
+                let _ = thread.map(std::thread::JoinHandle::join);
+                drop(consumer);
+            });
+        }
+    }
+}
+
+/// Errors that only end by a person end the task, with the reason.
+fn endure(error: &RdKafkaError) -> Result<(), String> {
+    match error.rdkafka_error_code() {
+        Some(
+            RDKafkaErrorCode::AutoOffsetReset
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::Fatal,
+        ) => Err(error.to_string()),
+        // librdkafka goes on by itself: brokers come back, topics appear.
+        _ => {
+            tracing::warn!("consume: {error}");
+            Ok(())
+        }
     }
 }
 
@@ -264,11 +297,10 @@ impl Reader {
             if pause != holding && self.hold(pause) {
                 holding = pause;
             }
-            if let Err(reason) = self.read_batch() {
+            if let Err(reason) = self.read_batch().and_then(|()| self.hand_over()) {
                 let _ = self.events.blocking_send(ConsumerEvent::Failed(reason));
                 break;
             }
-            self.hand_over();
         }
         // Leaving the group revokes everything, by the callback, while the loop still listens.
         self.consumer.unsubscribe();
@@ -307,17 +339,7 @@ impl Reader {
                     self.keep(&message);
                     wait = Duration::ZERO;
                 }
-                Some(Err(error)) => match error.rdkafka_error_code() {
-                    Some(
-                        RDKafkaErrorCode::AutoOffsetReset
-                        | RDKafkaErrorCode::TopicAuthorizationFailed
-                        | RDKafkaErrorCode::GroupAuthorizationFailed
-                        | RDKafkaErrorCode::ClusterAuthorizationFailed
-                        | RDKafkaErrorCode::Fatal,
-                    ) => return Err(error.to_string()),
-                    // librdkafka goes on by itself: brokers come back, topics appear.
-                    _ => tracing::warn!("consume: {error}"),
-                },
+                Some(Err(error)) => endure(&error)?,
             }
         }
         Ok(())
@@ -349,7 +371,7 @@ impl Reader {
 
     /// Gives the loop what was read. A loop that is busy for long is waited for with the
     /// partitions paused, so that the group is still served.
-    fn hand_over(&self) {
+    fn hand_over(&self) -> Result<(), String> {
         while let Some(batch) = self.take_pending() {
             let mut event = ConsumerEvent::Records(Box::new(batch));
             let mut waited = Duration::ZERO;
@@ -365,7 +387,7 @@ impl Reader {
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .clear();
-                    return;
+                    return Ok(());
                 }
                 if waited < BUSY {
                     let pause = Duration::from_millis(1);
@@ -382,8 +404,11 @@ impl Reader {
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .insert(0, *batch);
-                    if let Some(Ok(message)) = self.consumer.poll(POLL) {
-                        self.keep(&message);
+                    match self.consumer.poll(POLL) {
+                        Some(Ok(message)) => self.keep(&message),
+                        // Told once: a partition whose offset is gone would stay silent for ever.
+                        Some(Err(error)) => endure(&error)?,
+                        None => {}
                     }
                     match self.take_pending() {
                         Some(batch) => event = ConsumerEvent::Records(Box::new(batch)),
@@ -397,6 +422,7 @@ impl Reader {
                 self.hold(false);
             }
         }
+        Ok(())
     }
 
     fn take_pending(&self) -> Option<RecordBatch> {

@@ -11,7 +11,7 @@ use tidegate_model::connector_config::{ConnectorConfig, Tolerance};
 use tidegate_model::names::TaskId;
 use tidegate_model::state::State;
 use tidegate_sandbox::{CallError, SinkBatch, SinkTask, SqlSession, TopicPartition};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::backoff::Pauses;
 use crate::error::TaskError;
@@ -40,6 +40,9 @@ pub(crate) struct SinkState {
     early: VecDeque<ConsumerEvent>,
 }
 
+/// How long a stopped task waits for its group to hear that it left.
+const LEAVE: Duration = Duration::from_secs(2);
+
 /// What may wait in `early`, roughly. The consumer stops reading during a retry, so no more comes than
 /// what it had read; this only bounds memory should it not.
 const EARLY_BYTES: usize = 8 << 20;
@@ -55,6 +58,8 @@ impl SinkLoop {
         if let Err(error) = self.task.stop().await {
             tracing::warn!(task = %self.id, "stop the task: {error}");
         }
+        // Past this it leaves in the background, as far as the process lives.
+        let _ = timeout(LEAVE, self.consumer.close()).await;
         Ok(())
     }
 
