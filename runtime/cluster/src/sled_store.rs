@@ -5,6 +5,7 @@
 //! offset), `plugins` (digest -> description). Components lie as files beside, since sled keeps
 //! large values in its cache.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -49,7 +50,12 @@ impl SledStore {
             reason: format!("{}: {reason}", directory.display()),
         };
         let components = directory.join("plugins");
-        std::fs::create_dir_all(&components).map_err(|e| failed(e.to_string()))?;
+        // Configurations may hold passwords: nobody else is to read them.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&components)
+            .map_err(|e| failed(e.to_string()))?;
         let db = sled::Config::new()
             .path(directory.join("state"))
             .cache_capacity(CACHE_BYTES)

@@ -21,7 +21,7 @@ use crate::retention::{Retention, record_bytes};
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
 
 /// What producers have unless the worker or the connector says otherwise.
-const DEFAULTS: [(&str, &str); 8] = [
+const DEFAULTS: [(&str, &str); 9] = [
     ("enable.idempotence", "true"),
     ("acks", "all"),
     // Java's partitioner: librdkafka's own default would send keys to other partitions.
@@ -29,6 +29,8 @@ const DEFAULTS: [(&str, &str); 8] = [
     ("linger.ms", "5"),
     ("batch.size", "1000000"),
     ("queue.buffering.max.kbytes", "32768"),
+    // The queue is shared: its bound is in bytes, and each task's share is below it.
+    ("queue.buffering.max.messages", "1000000"),
     // A record waits for its broker as long as it takes, as in Kafka Connect: an outage is not
     // a reason to fail a task.
     ("delivery.timeout.ms", "2147483647"),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, geteuid, setrlimit};
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -21,6 +21,12 @@ use crate::precompiled;
 /// CPU-seconds and well under a gigabyte.
 const CHILD_MEMORY_BYTES: u64 = 4 << 30;
 const CHILD_CPU_SECONDS: u64 = 120;
+/// The largest code taken from the compiler; the largest guest known makes 37 MB.
+const CODE_BYTES: u64 = 512 << 20;
+/// The longest reason taken from it.
+const REASON_BYTES: u64 = 64 << 10;
+/// Compilers at work at once: an upload more waits for its turn.
+const CHILDREN: usize = 2;
 const CHILD_WALL: Duration = Duration::from_secs(180);
 
 /// How to start the compiler: this program with these arguments has to call [`compile_child`].
@@ -87,6 +93,7 @@ pub fn compile_child() -> std::process::ExitCode {
 }
 
 pub(crate) struct Compiler {
+    children: tokio::sync::Semaphore,
     command: CompilerCommand,
     directory: PathBuf,
     engine: Engine,
@@ -107,6 +114,7 @@ impl Compiler {
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let engine_hash = hasher.finish();
         Ok(Self {
+            children: tokio::sync::Semaphore::new(CHILDREN),
             command,
             directory,
             engine: engine.clone(),
@@ -141,9 +149,12 @@ impl Compiler {
     }
 
     async fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
+        let _turn = self.children.acquire().await;
         let process = |e: std::io::Error| CompileError::Process(e.to_string());
         let mut child = tokio::process::Command::new(&self.command.program)
             .args(&self.command.arguments)
+            // Whatever secrets the worker's environment has are none of the compiler's business.
+            .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -158,22 +169,42 @@ impl Compiler {
             }
             drop(stdin.take());
         };
-        let run = async { tokio::join!(feed, child.wait_with_output()).1 };
-        let output = tokio::time::timeout(CHILD_WALL, run)
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let run = async {
+            // A child that says more than that finds its pipe closed, and ends.
+            let (code, reason, ()) = tokio::join!(
+                read_at_most(stdout, CODE_BYTES),
+                read_at_most(stderr, REASON_BYTES),
+                feed
+            );
+            Ok((child.wait().await?, code?, reason?))
+        };
+        let (status, code, reason) = tokio::time::timeout(CHILD_WALL, run)
             .await
             .map_err(|_| CompileError::Limits(format!("after {} s", CHILD_WALL.as_secs())))?
             .map_err(process)?;
-        if output.status.success() {
-            return Ok(output.stdout);
+        if status.success() {
+            return Ok(code);
         }
-        let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let reason = String::from_utf8_lossy(&reason).trim().to_owned();
         // An exit code of 1 is ours and comes with a reason; anything else is a signal or an
         // abort for want of memory.
-        if output.status.code() == Some(1) && !reason.is_empty() {
+        if status.code() == Some(1) && !reason.is_empty() {
             return Err(CompileError::Invalid(reason));
         }
-        Err(CompileError::Limits(output.status.to_string()))
+        Err(CompileError::Limits(status.to_string()))
     }
+}
+
+async fn read_at_most(
+    pipe: Option<impl tokio::io::AsyncRead + Unpin>,
+    limit_bytes: u64,
+) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        pipe.take(limit_bytes).read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
 }
 
 fn private_directory(path: &Path) -> Result<(), String> {

@@ -73,6 +73,9 @@ pub struct WorkerSettings {
     pub ignored: Vec<String>,
 }
 
+/// Committing more often than this would be all that a task does.
+const MIN_FLUSH_MS: u64 = 10;
+
 /// Our own keys, with their defaults. `docs/worker-configuration.md` explains them.
 const OWN_KEYS: [(&str, &str); 12] = [
     ("tidegate.state.directory", ""),
@@ -188,7 +191,8 @@ impl WorkerSettings {
             limits,
             plugin_max_bytes: keys.number("tidegate.plugin.max.bytes")?,
             offset_flush_interval: Duration::from_millis(
-                keys.number_or("offset.flush.interval.ms", "60000")?,
+                keys.number_or::<u64>("offset.flush.interval.ms", "60000")?
+                    .max(MIN_FLUSH_MS),
             ),
             graceful_timeout: Duration::from_millis(
                 keys.number_or("task.shutdown.graceful.timeout.ms", "5000")?,

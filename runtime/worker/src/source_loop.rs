@@ -28,6 +28,9 @@ use crate::task::Control;
 const POLL_MAX_RECORDS: u32 = 10_000;
 const POLL_MAX_BYTES: u32 = 1 << 20;
 
+/// What a record takes in the producer beside key and value, roughly.
+const ROW_BYTES: usize = 128;
+
 /// How long to wait before looking again whether a reader of the embedded Kafka has caught up.
 const HOLD: Duration = Duration::from_millis(20);
 
@@ -255,7 +258,9 @@ impl SourceLoop {
 
     fn sent(&mut self, sent: Prepared, result: Result<(), ProduceError>) -> Result<(), TaskError> {
         result.map_err(|e| TaskError::Recoverable(e.to_string()))?;
-        let bytes = sent.encoded.keys.bytes() + sent.encoded.values.bytes();
+        // Tiny records cost the producer more than their bytes.
+        let bytes =
+            sent.encoded.keys.bytes() + sent.encoded.values.bytes() + sent.batch.rows * ROW_BYTES;
         metrics::counter!(
             metric_names::SOURCE_RECORDS,
             "connector" => self.id.connector.clone(), "task" => self.id.task.to_string()
