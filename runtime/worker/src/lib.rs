@@ -16,6 +16,7 @@ mod sink_loop;
 mod sink_positions;
 mod source_loop;
 mod task;
+mod undelivered;
 mod validation;
 mod worker;
 

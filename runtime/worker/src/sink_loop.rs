@@ -20,6 +20,7 @@ use crate::pipeline::Converters;
 use crate::sink_batches;
 use crate::sink_positions::SinkPositions;
 use crate::task::Control;
+use crate::undelivered::{Undelivered, without};
 
 pub(crate) struct SinkLoop {
     pub(crate) id: TaskId,
@@ -356,50 +357,12 @@ impl SinkLoop {
     }
 }
 
-/// What is left to do of one batch from Kafka.
-struct Undelivered {
-    /// Where its rows came from; keys and values are in the batches.
-    records: RecordBatch,
-    batches: VecDeque<Arc<SinkBatch>>,
-}
-
-impl Undelivered {
-    fn next(&mut self) -> Option<Arc<SinkBatch>> {
-        while self.batches.front().is_some_and(|batch| batch.is_empty()) {
-            self.batches.pop_front();
-        }
-        self.batches.front().cloned()
-    }
-
-    fn abandon(&mut self, gone: &[(String, i32)]) {
-        self.records = without(&self.records, gone);
-        for batch in &mut self.batches {
-            let kept = batch.filtered(|row| {
-                let partition = batch.partitions.get(row).copied();
-                !gone
-                    .iter()
-                    .any(|(topic, p)| *topic == batch.topic && Some(*p) == partition)
-            });
-            *batch = Arc::new(kept);
-        }
-    }
-}
-
 fn early_bytes(early: &VecDeque<ConsumerEvent>) -> usize {
     let bytes = |event: &ConsumerEvent| match event {
         ConsumerEvent::Records(records) => records.bytes() + records.len() * ROW_BYTES,
         _ => 0,
     };
     early.iter().map(bytes).sum()
-}
-
-fn without(records: &RecordBatch, gone: &[(String, i32)]) -> RecordBatch {
-    records.filtered(|row| {
-        let partition = records.partitions.get(row).copied();
-        !gone
-            .iter()
-            .any(|(topic, p)| *topic == records.topic && Some(*p) == partition)
-    })
 }
 
 fn named(partitions: Vec<(String, i32)>) -> Vec<TopicPartition> {
