@@ -1,18 +1,16 @@
 //! What is there after commits, rollbacks and calls cut off.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use rusqlite::types::Value as Stored;
-use tidegate_convert::{Field, Schema, Side, Struct, Type, Value, converter};
-use tidegate_model::columns::ByteColumn;
-use tidegate_sandbox::{SinkBatch, SqlError, SqlSession};
+use tidegate_convert::Value;
+use tidegate_sandbox::{SqlError, SqlSession};
 use tokio::time::timeout;
 
-use super::harness::{Files, batch, field, insert, insert_v, strings};
+use super::harness::{Files, batch, insert_v, strings};
 
 fn count(files: &Files) -> i64 {
     match files.query("SELECT count(*) FROM t").remove(0) {
@@ -209,59 +207,4 @@ async fn a_call_cut_off_dooms_the_put() {
     assert!(timeout(Duration::from_millis(50), write).await.is_err());
     session.rollback().await.unwrap();
     assert_eq!(count(&files), 1);
-}
-
-/// Figures for people: `cargo test --release -- --ignored --nocapture speed`.
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn speed() {
-    let columns = ["id", "name", "price"];
-    let fields = [Type::Int64, Type::String, Type::Float64];
-    let fields = columns.iter().zip(fields).map(|(name, kind)| Field {
-        name: (*name).to_owned(),
-        schema: Arc::new(Schema::new(kind)),
-    });
-    let schema = Arc::new(Schema::structure(fields.collect()));
-    let row = |id: i64| {
-        let name = Value::String(format!("name of {id}"));
-        let values = vec![Value::Int64(id), name, Value::Float64(id as f64 / 3.0)];
-        Value::Struct(Struct::new(Arc::clone(&schema), values))
-    };
-    let structs = |from: i64| {
-        let rows = (from..from + 2000).map(row).collect();
-        batch(Some(Arc::clone(&schema)), rows)
-    };
-    let plain = BTreeMap::from([("schemas.enable".to_owned(), "false".to_owned())]);
-    let class = "org.apache.kafka.connect.json.JsonConverter";
-    let converter = converter(class, &plain, Side::Value).unwrap();
-    let json = |from: i64| {
-        let mut texts = ByteColumn::default();
-        for id in from..from + 2000 {
-            let price = id as f64 / 3.0;
-            let text = format!(r#"{{"id":{id},"name":"name of {id}","price":{price:?}}}"#);
-            texts.push(Some(text.as_bytes()));
-        }
-        let mut batch = Arc::into_inner(structs(from)).unwrap();
-        batch.values = converter.decode_column(texts).0;
-        Arc::new(batch)
-    };
-    for (form, batch) in [
-        ("structs", &structs as &dyn Fn(i64) -> Arc<SinkBatch>),
-        ("schemaless JSON", &json),
-    ] {
-        let files = Files::new();
-        let (session, connection) = files.connect().await;
-        files.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, price REAL)");
-        let puts: Vec<_> = (0..50).map(|put| batch(put * 2000)).collect();
-        let how = insert("t", &columns.map(|name| (name, field(name))));
-        let began = Instant::now();
-        for put in puts {
-            let written = connection.write(put, None, how.clone()).await;
-            assert_eq!(written, Ok(vec![]));
-            session.commit().await.unwrap();
-        }
-        let seconds = began.elapsed().as_secs_f64();
-        println!("{form}: {:.0} rows/s", 100_000.0 / seconds);
-        assert_eq!(count(&files), 100_000);
-    }
 }
