@@ -200,7 +200,7 @@ fn a_file_that_comes_later_or_goes_is_waited_for() {
     source.drain().unwrap();
     let mut values: Vec<String> = Vec::new();
     let began = std::time::Instant::now();
-    while values.len() < 1 && began.elapsed() < Duration::from_secs(10) {
+    while values.is_empty() && began.elapsed() < Duration::from_secs(10) {
         let more = source.drain().unwrap();
         values.extend(more.values().iter().map(ToString::to_string));
     }
