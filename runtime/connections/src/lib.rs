@@ -6,12 +6,16 @@
 #![forbid(unsafe_code)]
 
 mod cut_off;
+mod database;
 mod fields;
 mod grant;
+mod pools;
+mod row_values;
 mod session;
 mod settings;
 mod sqlite;
 mod url;
 
+pub use pools::Pools;
 pub use session::session;
-pub use settings::SessionSettings;
+pub use settings::{ConnectionSettings, SessionSettings};

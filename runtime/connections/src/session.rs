@@ -2,144 +2,271 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use tidegate_sandbox::{SqlConnection, SqlError, SqlFuture, SqlSession};
-use tokio::runtime::Handle;
+use tidegate_sandbox::{
+    Errant, LedgerError, LedgerFuture, LedgerOwner, LedgerPartition, LedgerPosition, LedgerStart,
+    SinkBatch, SqlConnection, SqlCursor, SqlError, SqlFuture, SqlSession, SqlValue, Table,
+    TopicPartition, Write,
+};
 
 use crate::{
-    cut_off::blocking,
-    grant,
+    database::{Database, LedgerMark},
+    pools::Pools,
     settings::SessionSettings,
-    sqlite::{Link, SqliteConnection},
+    sqlite::SqliteDatabase,
     url::{self, Target},
 };
 
-/// The session of one task. Nothing is opened before [`SqlSession::connect`]. Dropping it takes
-/// back what was not committed; its connections then refuse.
-pub fn session(settings: SessionSettings) -> Arc<dyn SqlSession> {
-    Arc::new(Session(Shared::new(settings)))
+/// The session of one task. Nothing is opened before [`SqlSession::connect`] or the ledger is
+/// needed. Dropping it takes back what was not committed; its connections then refuse.
+pub fn session(pools: &Arc<Pools>, settings: SessionSettings) -> Arc<dyn SqlSession> {
+    Arc::new(Session::new(Arc::clone(pools), settings))
 }
 
-pub(crate) struct Session(pub(crate) Arc<Shared>);
-
-/// What the session and the calls of its connections share.
-pub(crate) struct Shared {
+pub(crate) struct Session {
+    #[expect(dead_code, reason = "for dialects with servers")]
+    pools: Arc<Pools>,
     settings: SessionSettings,
-    /// By file, not by name: two keys that name the same file share the transaction instead of
-    /// waiting for each other.
-    links: Mutex<BTreeMap<PathBuf, Arc<Link>>>,
-    doomed: AtomicBool,
+    databases: Mutex<BTreeMap<String, Arc<dyn Database>>>,
+    opened: Mutex<Opened>,
+    in_put: Arc<AtomicBool>,
 }
 
-impl Shared {
-    pub(crate) fn new(settings: SessionSettings) -> Arc<Self> {
-        Arc::new(Self {
+/// What was opened in the ledger, and in whose name.
+#[derive(Default)]
+struct Opened {
+    owner: Option<LedgerOwner>,
+    fences: BTreeMap<TopicPartition, i64>,
+}
+
+impl Session {
+    pub(crate) fn new(pools: Arc<Pools>, settings: SessionSettings) -> Self {
+        Self {
+            pools,
             settings,
-            links: Mutex::default(),
-            doomed: AtomicBool::new(false),
-        })
-    }
-
-    /// From now on only a rollback helps: part of what the put wrote is lost or unknown.
-    pub(crate) fn doom(&self) {
-        self.doomed.store(true, Ordering::SeqCst);
-    }
-
-    /// # Errors
-    /// If the put is doomed.
-    pub(crate) fn check(&self) -> Result<(), SqlError> {
-        if self.doomed.load(Ordering::SeqCst) {
-            return Err(SqlError::Unavailable(
-                "an earlier database call of this put failed or was cut off; \
-                 the put has to be rolled back"
-                    .to_owned(),
-            ));
+            databases: Mutex::default(),
+            opened: Mutex::default(),
+            in_put: Arc::default(),
         }
-        Ok(())
     }
 
-    fn open(&self, name: &str, url: &str) -> Result<Arc<Link>, SqlError> {
-        let Target::Sqlite(path) = url::parse(name, url)?;
-        let file = grant::database_file(&path, &self.settings.directories)?;
-        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(link) = links.get(&file) {
-            return Ok(Arc::clone(link));
+    /// The database of a key, opened with the first call.
+    pub(crate) async fn database(&self, name: &str) -> Result<Arc<dyn Database>, SqlError> {
+        let Some(connection) = self.settings.connections.get(name) else {
+            return Err(SqlError::Denied(format!(
+                "the plugin has no connection {name:?}: it has to name the key in its wants, \
+                 and the configuration has to set it"
+            )));
+        };
+        if let Some(database) = lock(&self.databases).get(name) {
+            return Ok(Arc::clone(database));
         }
-        let link = Arc::new(Link::open(&file, self.settings.busy_timeout)?);
-        links.insert(file, Arc::clone(&link));
-        Ok(link)
+        let database: Arc<dyn Database> = match url::parse(name, &connection.url)? {
+            Target::Sqlite(path) => Arc::new(SqliteDatabase::open(path, &self.settings).await?),
+        };
+        let mut databases = lock(&self.databases);
+        let known = databases.entry(name.to_owned()).or_insert(database);
+        Ok(Arc::clone(known))
     }
 
-    pub(crate) fn links(&self) -> Vec<Arc<Link>> {
-        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        links.values().cloned().collect()
+    async fn ledger(&self) -> Result<Arc<dyn Database>, LedgerError> {
+        match &self.settings.ledger {
+            Some(name) => self.database(name).await.map_err(LedgerError::RolledBack),
+            None => Err(LedgerError::RolledBack(SqlError::Denied(
+                "the task has no ledger".to_owned(),
+            ))),
+        }
     }
 
-    /// There is no transaction over several files: if a later one fails, the earlier ones stay
-    /// committed and the records come again.
-    fn commit(&self) -> Result<(), SqlError> {
-        self.check()?;
-        for link in self.links() {
-            if let Err(error) = link.lock().commit() {
-                self.rollback()?;
-                return Err(error);
-            }
-        }
-        Ok(())
+    fn remember(&self, owner: LedgerOwner, opened: &[(TopicPartition, LedgerStart)]) {
+        let mut known = lock(&self.opened);
+        known.owner = Some(owner);
+        let fences = opened.iter().map(|(at, start)| (at.clone(), start.fence));
+        known.fences.extend(fences);
     }
 
-    fn rollback(&self) -> Result<(), SqlError> {
-        let mut result = Ok(());
-        for link in self.links() {
-            result = result.and(link.lock().rollback());
+    fn marks(
+        &self,
+        positions: Vec<(TopicPartition, i64)>,
+    ) -> Result<Option<(LedgerOwner, Vec<LedgerMark>)>, LedgerError> {
+        let opened = lock(&self.opened);
+        let Some(owner) = opened.owner.clone() else {
+            return Ok(None);
+        };
+        let mut marks = Vec::with_capacity(positions.len());
+        for (at, next_offset) in positions {
+            let Some(fence) = opened.fences.get(&at).copied() else {
+                return Err(LedgerError::Fenced(format!("{at} was not opened")));
+            };
+            marks.push(LedgerMark {
+                at,
+                fence,
+                next_offset,
+            });
         }
-        if result.is_ok() {
-            self.doomed.store(false, Ordering::SeqCst);
-        }
-        result
+        Ok(Some((owner, marks)))
     }
 }
 
-/// Closing rolls back, and may write: not on the threads that drive the tasks.
-impl Drop for Shared {
-    fn drop(&mut self) {
-        let links = self.links.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let links = std::mem::take(links);
-        if let (false, Ok(runtime)) = (links.is_empty(), Handle::try_current()) {
-            runtime.spawn_blocking(move || drop(links));
-        }
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl SqlSession for Session {
     fn connect(&self, name: String) -> SqlFuture<'_, Arc<dyn SqlConnection>> {
         Box::pin(async move {
-            let Some(url) = self.0.settings.connections.get(&name).cloned() else {
-                return Err(SqlError::Denied(format!(
-                    "the plugin has no connection {name:?}: it has to name the key in its wants, \
-                     and the configuration has to set it"
-                )));
+            let database = self.database(&name).await?;
+            let is_ledger = self.settings.ledger.as_ref() == Some(&name);
+            let connection = GuestConnection {
+                name,
+                database: Arc::downgrade(&database),
+                dialect: database.dialect(),
+                is_ledger,
+                in_put: Arc::clone(&self.in_put),
             };
-            let shared = Arc::clone(&self.0);
-            let link = blocking(|| (), move |_| shared.open(&name, &url)).await?;
-            let connection = SqliteConnection::new(Arc::downgrade(&self.0), Arc::downgrade(&link));
             Ok(Arc::new(connection) as Arc<dyn SqlConnection>)
         })
     }
 
-    fn commit(&self) -> SqlFuture<'_, ()> {
-        let shared = Arc::clone(&self.0);
-        Box::pin(blocking(|| self.0.doom(), move |_| shared.commit()))
+    fn has_ledger(&self) -> bool {
+        self.settings.ledger.is_some()
+    }
+
+    fn open_ledger(
+        &self,
+        owner: LedgerOwner,
+        partitions: Vec<LedgerPartition>,
+    ) -> LedgerFuture<'_, Vec<LedgerStart>> {
+        Box::pin(async move {
+            let names: Vec<TopicPartition> = partitions.iter().map(|p| p.at.clone()).collect();
+            let ledger = self.ledger().await?;
+            let starts = ledger.open_ledger(owner.clone(), partitions).await?;
+            let opened: Vec<_> = names.into_iter().zip(starts.iter().copied()).collect();
+            self.remember(owner, &opened);
+            Ok(starts)
+        })
+    }
+
+    fn begin(&self) {
+        self.in_put.store(true, Ordering::SeqCst);
+    }
+
+    fn commit(&self, positions: Vec<(TopicPartition, i64)>) -> LedgerFuture<'_, ()> {
+        Box::pin(async move {
+            self.in_put.store(false, Ordering::SeqCst);
+            if self.settings.ledger.is_none() {
+                return Ok(());
+            }
+            match self.marks(positions)? {
+                Some((owner, marks)) => self.ledger().await?.commit(owner, marks).await,
+                None => Err(LedgerError::Fenced("nothing was opened".to_owned())),
+            }
+        })
     }
 
     fn rollback(&self) -> SqlFuture<'_, ()> {
-        let shared = Arc::clone(&self.0);
-        Box::pin(blocking(|| self.0.doom(), move |_| shared.rollback()))
+        Box::pin(async move {
+            self.in_put.store(false, Ordering::SeqCst);
+            let databases: Vec<_> = lock(&self.databases).values().cloned().collect();
+            let mut result = Ok(());
+            for database in databases {
+                result = result.and(database.rollback().await);
+            }
+            result
+        })
+    }
+
+    fn ledger_positions(&self, owner: LedgerOwner) -> SqlFuture<'_, Vec<LedgerPosition>> {
+        Box::pin(async move {
+            match &self.settings.ledger {
+                Some(name) => self.database(name).await?.ledger_positions(owner).await,
+                None => Ok(Vec::new()),
+            }
+        })
+    }
+
+    fn rewrite_ledger(
+        &self,
+        owner: LedgerOwner,
+        partitions: Vec<(LedgerPartition, Option<i64>)>,
+    ) -> LedgerFuture<'_, Vec<LedgerStart>> {
+        Box::pin(async move { self.ledger().await?.rewrite_ledger(owner, partitions).await })
+    }
+}
+
+/// A connection as the guest has it; weak, so that the session alone says how long the database
+/// stays open.
+struct GuestConnection {
+    name: String,
+    database: std::sync::Weak<dyn Database>,
+    dialect: &'static str,
+    is_ledger: bool,
+    in_put: Arc<AtomicBool>,
+}
+
+impl GuestConnection {
+    fn database(&self) -> Result<Arc<dyn Database>, SqlError> {
+        self.database.upgrade().ok_or_else(|| {
+            SqlError::Denied("the connection is closed: its task has stopped".to_owned())
+        })
+    }
+
+    fn check_ledger(&self) -> Result<(), SqlError> {
+        if self.is_ledger {
+            return Ok(());
+        }
+        Err(SqlError::Denied(format!(
+            "connection {} is not the one that keeps the task's offsets, so what is written there \
+             could come twice; write through the first connection that the plugin wants",
+            self.name
+        )))
+    }
+}
+
+impl SqlConnection for GuestConnection {
+    fn dialect(&self) -> &'static str {
+        self.dialect
+    }
+
+    fn describe(&self, table: String) -> SqlFuture<'_, Option<Table>> {
+        Box::pin(async move { self.database()?.describe(table).await })
+    }
+
+    fn ensure_table(&self, table: String, wanted: Table) -> SqlFuture<'_, Table> {
+        Box::pin(async move {
+            self.check_ledger()?;
+            self.database()?.ensure_table(table, wanted).await
+        })
+    }
+
+    fn query(
+        &self,
+        statement: String,
+        parameters: Vec<SqlValue>,
+    ) -> SqlFuture<'_, Arc<dyn SqlCursor>> {
+        Box::pin(async move { self.database()?.query(statement, parameters).await })
+    }
+
+    fn write(
+        &self,
+        batch: Arc<SinkBatch>,
+        selection: Option<Vec<u32>>,
+        how: Write,
+    ) -> SqlFuture<'_, Vec<Errant>> {
+        Box::pin(async move {
+            self.check_ledger()?;
+            if !self.in_put.load(Ordering::SeqCst) {
+                return Err(SqlError::Denied(
+                    "rows are written in put only, where their offsets are stored with them"
+                        .to_owned(),
+                ));
+            }
+            self.database()?.write(batch, selection, how).await
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 mod authorizer;
 mod bind;
-mod connection;
+mod database;
 mod error;
 mod identifier;
 mod insert;
@@ -11,5 +11,4 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use connection::SqliteConnection;
-pub(crate) use link::Link;
+pub(crate) use database::SqliteDatabase;

@@ -24,6 +24,7 @@ pub mod plugin {
         with: {
             "tidegate:connect/records.batch": crate::batch::BatchHandle,
             "tidegate:connect/sql.connection": crate::host_sql::OpenConnection,
+            "tidegate:connect/sql.cursor": crate::host_sql::OpenCursor,
         },
     });
 }

@@ -32,8 +32,9 @@ pub use plugin::{LoadError, LoadTimings, Planned, Plugin};
 pub use sink::{Flushed, LateErrant, SinkTask};
 pub use source::{Polled, SourceTask};
 pub use sql::{
-    Column, Errant, NoSql, SqlConnection, SqlError, SqlFuture, SqlSession, Table, ValueSource,
-    Write,
+    Column, Errant, LedgerError, LedgerFuture, LedgerOwner, LedgerPartition, LedgerPosition,
+    LedgerStart, NoSql, SqlConnection, SqlCursor, SqlError, SqlFuture, SqlSession, SqlValue, Table,
+    ValueSource, Write,
 };
 pub use state::{TaskContext, TaskSetup};
 pub use wasi::{DirectoryGrant, FileAccess};

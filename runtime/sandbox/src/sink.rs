@@ -1,6 +1,6 @@
 //! A sink task's instance.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tidegate_model::config::ConfigMap;
@@ -104,25 +104,28 @@ impl SinkTask {
         self.checked("open", positions, wrong)
     }
 
-    /// Delivers a batch; answers the rows the guest could not handle.
+    /// Delivers a batch; answers the rows that the guest could not handle, and those that a database
+    /// refused even if the guest does not repeat them (D3).
     ///
     /// # Errors
     /// [`CallError`]; only its first two cases leave the instance usable.
     pub async fn put(&mut self, batch: Arc<SinkBatch>) -> Result<Vec<Errant>, CallError> {
         let rows = batch.len();
-        let errants = self
+        let (errants, refused) = self
             .instance
             .call("put", move |store, guest| {
                 Box::pin(async move {
+                    store.data_mut().refused.clear();
                     // The table holds a weak reference: the data goes with this put, whatever the
                     // guest does with the handle.
                     let handle = store.data_mut().table.push(Arc::downgrade(&batch))?;
                     let answer = guest
                         .tidegate_connect_sink_task()
-                        .call_put(store, handle)
+                        .call_put(&mut *store, handle)
                         .await;
                     drop(batch);
-                    answer
+                    let refused = std::mem::take(&mut store.data_mut().refused);
+                    answer.map(|errants| errants.map(|errants| (errants, refused)))
                 })
             })
             .await??;
@@ -134,7 +137,8 @@ impl SinkTask {
             })
             .collect();
         let wrong = errants_problem(&errants, rows);
-        self.checked("put", errants, wrong)
+        let errants = self.checked("put", errants, wrong)?;
+        Ok(with_refused(errants, refused))
     }
 
     /// An answer that cannot be shows that the guest cannot go on.
@@ -258,6 +262,17 @@ fn errants_problem(errants: &[Errant], rows: usize) -> Option<String> {
             None
         }
     })
+}
+
+/// Each row once, ascending; the guest's own words about a row first.
+fn with_refused(errants: Vec<Errant>, mut all: BTreeMap<u32, String>) -> Vec<Errant> {
+    all.extend(
+        errants
+            .into_iter()
+            .map(|errant| (errant.row, errant.reason)),
+    );
+    let errant = |(row, reason)| Errant { row, reason };
+    all.into_iter().map(errant).collect()
 }
 
 /// A guest can only call durable, or refuse late, what it was given.

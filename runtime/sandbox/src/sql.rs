@@ -4,7 +4,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::batch::SinkBatch;
+use crate::batch::{SinkBatch, TopicPartition};
 
 /// Why a database call failed; `wit/sql.wit` tells the cases.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,11 +45,34 @@ pub struct Table {
     pub primary_key: Vec<String>,
 }
 
+/// A value of a parameter or of a constant column.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SqlValue {
+    /// NULL.
+    Null,
+    /// A truth value.
+    Boolean(bool),
+    /// A whole number.
+    Int64(i64),
+    /// A floating point number.
+    Float64(f64),
+    /// Digits, perhaps with a sign and a point.
+    Decimal(String),
+    /// Text, parsed in the type of the parameter or column.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// Microseconds since the epoch.
+    TimestampMicros(i64),
+}
+
 /// Where a written column takes its value from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ValueSource {
     /// A field of the value; dots descend.
     ValueField(String),
+    /// A field of the key; dots descend.
+    KeyField(String),
     /// The whole key.
     Key,
     /// The whole value.
@@ -62,17 +85,25 @@ pub enum ValueSource {
     Offset,
     /// The record's timestamp.
     Timestamp,
+    /// The last header of this name.
+    Header(String),
+    /// The same in every row.
+    Constant(SqlValue),
 }
 
 /// How rows become rows of a table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Write {
     /// The table.
     pub table: String,
-    /// `insert`.
+    /// `insert`, `upsert`, `update` or `delete`.
     pub mode: String,
     /// Column and source.
     pub columns: Vec<(String, ValueSource)>,
+    /// Those of the columns that identify a row.
+    pub identity: Vec<String>,
+    /// Rows with a null value delete the row of their identity.
+    pub delete_tombstones: bool,
 }
 
 /// A row that the database refused.
@@ -87,24 +118,117 @@ pub struct Errant {
 /// The answer of a database call.
 pub type SqlFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, SqlError>> + Send + 'a>>;
 
+/// In whose name offsets are kept in a ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerOwner {
+    /// The id of the Kafka cluster.
+    pub cluster_id: String,
+    /// The consumer group.
+    pub group: String,
+    /// Whether the cluster is embedded, and so cannot outlive its process: positions of another
+    /// embedded cluster are nobody's.
+    pub embedded: bool,
+}
+
+/// A partition whose position is kept in a ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerPartition {
+    /// The partition.
+    pub at: TopicPartition,
+    /// The id that Kafka gave the topic when it was created; another one is another topic.
+    pub topic_id: String,
+    /// The group's offset, if somebody else than this ledger's owner set it: it wins.
+    pub reset_to: Option<i64>,
+}
+
+/// What opening a partition in the ledger answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerStart {
+    /// Greater than that of every owner before; commits with a smaller one are refused (D4).
+    pub fence: i64,
+    /// Where to go on; none: nothing was stored yet.
+    pub next_offset: Option<i64>,
+}
+
+/// A row of the ledger, as REST shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerPosition {
+    /// The partition.
+    pub at: TopicPartition,
+    /// The next offset; none: nothing was stored yet.
+    pub next_offset: Option<i64>,
+    /// The fence.
+    pub fence: i64,
+}
+
+/// Why the ledger did not do as asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// Nothing was stored; the same may be tried again, with everything that belonged to it.
+    #[error("{0}")]
+    RolledBack(SqlError),
+    /// The commit was sent and its answer lost: only a new open tells what is stored.
+    #[error("whether the commit took place is unknown: {0}")]
+    Unknown(String),
+    /// Somebody opened the partitions later; this owner's part is over (D4).
+    #[error("another owner has taken over: {0}")]
+    Fenced(String),
+    /// The stored position is of another Kafka cluster, or of a topic that was deleted and created
+    /// anew. Only a person can say what is meant.
+    #[error("{0}")]
+    Foreign(String),
+}
+
+/// The answer of a ledger call.
+pub type LedgerFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send + 'a>>;
+
 /// The database side of one task: which connections it has, and its transaction.
+///
+/// At most one of a sink's connections is its ledger: what a put writes there and the offsets of
+/// its records are one transaction (D8). Only the ledger can be written to.
 pub trait SqlSession: Send + Sync {
     /// The connection that the configuration key `name` declares.
     fn connect(&self, name: String) -> SqlFuture<'_, Arc<dyn SqlConnection>>;
-    /// Makes durable what the current put wrote; nothing if it wrote nothing.
-    fn commit(&self) -> SqlFuture<'_, ()>;
+    /// Whether offsets are kept in a database.
+    fn has_ledger(&self) -> bool;
+    /// Takes the partitions over from whoever had them: one answer a partition, in order, durable
+    /// before it is given. Later commits are in the name of `owner`.
+    fn open_ledger(
+        &self,
+        owner: LedgerOwner,
+        partitions: Vec<LedgerPartition>,
+    ) -> LedgerFuture<'_, Vec<LedgerStart>>;
+    /// A put begins: until its commit or rollback the guest may write.
+    fn begin(&self);
+    /// Makes durable what the current put wrote, and these next offsets of opened partitions with
+    /// it; both or neither. With neither writes nor offsets it does nothing.
+    fn commit(&self, positions: Vec<(TopicPartition, i64)>) -> LedgerFuture<'_, ()>;
     /// Takes back what the current put wrote.
     fn rollback(&self) -> SqlFuture<'_, ()>;
+    /// What is stored for a consumer group; empty without a ledger or if it has no table yet.
+    fn ledger_positions(&self, owner: LedgerOwner) -> SqlFuture<'_, Vec<LedgerPosition>>;
+    /// Stores other positions (none: as if nothing had been stored) and shuts present owners out.
+    fn rewrite_ledger(
+        &self,
+        owner: LedgerOwner,
+        partitions: Vec<(LedgerPartition, Option<i64>)>,
+    ) -> LedgerFuture<'_, Vec<LedgerStart>>;
 }
 
 /// One connection of one task. Writes join the transaction of the current put.
 pub trait SqlConnection: Send + Sync {
-    /// sqlite, ...
+    /// postgresql, sqlite, ...
     fn dialect(&self) -> &'static str;
     /// The table as it is; none: there is no such table.
     fn describe(&self, table: String) -> SqlFuture<'_, Option<Table>>;
     /// Creates it or adds missing columns.
     fn ensure_table(&self, table: String, wanted: Table) -> SqlFuture<'_, Table>;
+    /// Reads, on a link of its own.
+    fn query(
+        &self,
+        statement: String,
+        parameters: Vec<SqlValue>,
+    ) -> SqlFuture<'_, Arc<dyn SqlCursor>>;
     /// Writes the selected rows (none: all) and answers those refused.
     fn write(
         &self,
@@ -112,6 +236,12 @@ pub trait SqlConnection: Send + Sync {
         selection: Option<Vec<u32>>,
         how: Write,
     ) -> SqlFuture<'_, Vec<Errant>>;
+}
+
+/// The rest of a query's rows.
+pub trait SqlCursor: Send + Sync {
+    /// At most `max` rows; none: there are no more.
+    fn next(&self, max: u32) -> SqlFuture<'_, Option<SinkBatch>>;
 }
 
 /// The session of a task without any connection.
@@ -127,11 +257,41 @@ impl SqlSession for NoSql {
         })
     }
 
-    fn commit(&self) -> SqlFuture<'_, ()> {
+    fn has_ledger(&self) -> bool {
+        false
+    }
+
+    fn open_ledger(
+        &self,
+        _: LedgerOwner,
+        _: Vec<LedgerPartition>,
+    ) -> LedgerFuture<'_, Vec<LedgerStart>> {
+        Box::pin(async { Err(no_ledger()) })
+    }
+
+    fn begin(&self) {}
+
+    fn commit(&self, _: Vec<(TopicPartition, i64)>) -> LedgerFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 
     fn rollback(&self) -> SqlFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
+
+    fn ledger_positions(&self, _: LedgerOwner) -> SqlFuture<'_, Vec<LedgerPosition>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn rewrite_ledger(
+        &self,
+        _: LedgerOwner,
+        _: Vec<(LedgerPartition, Option<i64>)>,
+    ) -> LedgerFuture<'_, Vec<LedgerStart>> {
+        Box::pin(async { Err(no_ledger()) })
+    }
+}
+
+fn no_ledger() -> LedgerError {
+    LedgerError::RolledBack(SqlError::Denied("the task has no ledger".to_owned()))
 }

@@ -1,5 +1,6 @@
 //! What the host keeps for one instance: its limits, its WASI context, its way to databases.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub(crate) struct HostState {
     pub(crate) limits: Limits,
     pub(crate) log: LogBudget,
     pub(crate) sql: Arc<dyn SqlSession>,
+    /// Rows of the current put that a database refused, with its words.
+    pub(crate) refused: BTreeMap<u32, String>,
 }
 
 impl HostState {
@@ -61,6 +64,7 @@ impl HostState {
             limits: setup.limits,
             log: LogBudget::new(setup.limits.log_lines_per_second),
             sql: Arc::clone(&setup.sql),
+            refused: BTreeMap::new(),
         })
     }
 

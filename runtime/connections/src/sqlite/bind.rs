@@ -51,17 +51,6 @@ impl Parameters<'_, '_> {
         };
         bind(self.statement, self.file, number, value)
     }
-
-    /// Gives parameter `number` a text.
-    pub(super) fn text(&mut self, number: usize, text: &str) -> Result<(), Failure> {
-        let value = ValueRef::Text(text.as_bytes());
-        bind(self.statement, self.file, number, value)
-    }
-
-    /// Gives parameter `number` a whole number.
-    pub(super) fn integer(&mut self, number: usize, value: i64) -> Result<(), Failure> {
-        bind(self.statement, self.file, number, ValueRef::Integer(value))
-    }
 }
 
 /// SQLite would make NULL of it without a word.

@@ -2,22 +2,22 @@
 
 use std::{borrow::Cow, collections::BTreeSet};
 
-use tidegate_convert::Value;
 use tidegate_sandbox::{Errant, SinkBatch, SqlError, ValueSource, Write};
 
 use super::{
     bind::Parameters,
+    database::Doomed,
     error::{self, Failure},
     identifier,
     link::Db,
 };
-use crate::{cut_off::CutOff, fields, session::Shared};
+use crate::{cut_off::CutOff, row_values::RowValues};
 
 /// Writes the selected rows of `batch` (none: all) in the put's transaction, which it begins if
 /// need be: all but those it answers, or none.
 pub(super) fn write(
     db: &Db,
-    session: &Shared,
+    doomed: &Doomed,
     cut_off: &CutOff,
     batch: &SinkBatch,
     selection: Option<&[u32]>,
@@ -56,7 +56,7 @@ pub(super) fn write(
     };
     // What a retry may cure, it cures with a transaction of its own.
     if !taken_back || (!begins && matches!(error, SqlError::Unavailable(_))) {
-        session.doom();
+        doomed.doom();
     }
     Err(error)
 }
@@ -126,13 +126,10 @@ fn insert(
         file: &db.file,
         scratch: Vec::new(),
     };
-    let by_value = how
-        .columns
-        .iter()
-        .any(|(_, source)| matches!(source, ValueSource::ValueField(_) | ValueSource::Value));
+    let values = RowValues::new(batch, how);
     for row in rows {
         cut_off.check()?;
-        let bound = bind_row(&mut parameters, batch, *row as usize, by_value, how);
+        let bound = bind_row(&mut parameters, &values, *row as usize, how);
         let done = bound.and_then(|()| {
             let executed = parameters.statement.raw_execute();
             executed.map_err(|error| error::failure(&db.file, &error))
@@ -162,56 +159,18 @@ fn insert(
 
 fn bind_row(
     parameters: &mut Parameters<'_, '_>,
-    batch: &SinkBatch,
+    values: &RowValues<'_>,
     row: usize,
-    by_value: bool,
     how: &Write,
 ) -> Result<(), Failure> {
-    let missing = || Failure::Row("the batch has no such row".to_owned());
-    // Unpacked once a row, and only if a column wants it.
-    let value = if by_value {
-        batch.values.value(row).ok_or_else(missing)?
-    } else {
-        Cow::Owned(Value::Null)
-    };
-    let schema = batch.values.schema(row).map(AsRef::as_ref);
+    let row = values
+        .row(row)
+        .ok_or_else(|| Failure::Row("the batch has no such row".to_owned()))?;
     for (index, (column, source)) in how.columns.iter().enumerate() {
-        let number = index + 1;
-        match source {
-            ValueSource::ValueField(path) => {
-                if !matches!(*value, Value::Struct(_) | Value::Map(_)) {
-                    return Err(Failure::Row(format!(
-                        "column {column:?}: the value is {}, which has no field {path:?}; it \
-                         takes a struct or a map",
-                        value.type_name()
-                    )));
-                }
-                let found = fields::field((schema, &value), path);
-                parameters.value(number, column, found.unwrap_or((None, &Value::Null)))?;
-            }
-            ValueSource::Value => parameters.value(number, column, (schema, &value))?,
-            ValueSource::Key => {
-                let key = batch.keys.value(row).ok_or_else(missing)?;
-                let schema = batch.keys.schema(row).map(AsRef::as_ref);
-                parameters.value(number, column, (schema, &key))?;
-            }
-            ValueSource::Topic => parameters.text(number, &batch.topic)?,
-            ValueSource::Partition => {
-                let partition = batch.partitions.get(row).ok_or_else(missing)?;
-                parameters.integer(number, i64::from(*partition))?;
-            }
-            ValueSource::Offset => {
-                let offset = batch.offsets.get(row).ok_or_else(missing)?;
-                parameters.integer(number, *offset)?;
-            }
-            ValueSource::Timestamp => {
-                let timestamp = match batch.timestamps.get(row) {
-                    Some(-1) | None => Value::Null,
-                    Some(millis) => Value::Date(*millis),
-                };
-                parameters.value(number, column, (None, &timestamp))?;
-            }
-        }
+        let found = row
+            .get(source)
+            .map_err(|reason| Failure::Row(format!("column {column:?}: {reason}")))?;
+        parameters.value(index + 1, column, (found.schema, &found.value))?;
     }
     Ok(())
 }
