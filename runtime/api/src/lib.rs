@@ -7,6 +7,7 @@ mod connector_plugins;
 mod connectors;
 mod error;
 mod lifecycle;
+mod offsets;
 mod plugins;
 mod root;
 mod shapes;
@@ -73,6 +74,12 @@ pub fn router(worker: Worker, metrics: PrometheusHandle) -> Router {
         .route("/connectors/{connector}/resume", put(lifecycle::resume))
         .route("/connectors/{connector}/stop", put(lifecycle::stop))
         .route("/connectors/{connector}/restart", post(lifecycle::restart))
+        .route(
+            "/connectors/{connector}/offsets",
+            get(offsets::get)
+                .patch(offsets::alter)
+                .delete(offsets::reset),
+        )
         .route("/connector-plugins", get(connector_plugins::list))
         .route(
             "/connector-plugins/{class}/config",

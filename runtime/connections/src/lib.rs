@@ -10,6 +10,7 @@ mod database;
 mod fields;
 mod grant;
 mod pools;
+mod redact;
 mod row_values;
 mod session;
 mod settings;
@@ -17,5 +18,6 @@ mod sqlite;
 mod url;
 
 pub use pools::Pools;
+pub use redact::redacted;
 pub use session::session;
 pub use settings::{ConnectionSettings, SessionSettings};

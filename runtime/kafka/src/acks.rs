@@ -70,6 +70,16 @@ impl BatchAcks {
         })
     }
 
+    /// Waits for the last answer. For a batch with a [`Notify`] of its own.
+    pub async fn finished(&self) -> Outcome {
+        loop {
+            if let Some(outcome) = self.outcome() {
+                return outcome;
+            }
+            self.done.notified().await;
+        }
+    }
+
     pub(crate) fn acked(&self) {
         self.answered(1);
     }

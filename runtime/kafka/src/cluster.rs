@@ -55,6 +55,9 @@ pub enum KafkaError {
     /// broker cannot be reached.
     #[error("commit offsets: {0}")]
     Commit(String),
+    /// Offsets of a group could not be set from outside.
+    #[error("change the offsets of the group: {0}")]
+    GroupOffsets(String),
     /// The embedded cluster.
     #[error("run the embedded Kafka: {0}")]
     Embedded(String),

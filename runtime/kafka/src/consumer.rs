@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use crate::TopicPartition;
 use crate::client_config::ClientKind;
 use crate::cluster::{Inner, Kafka, KafkaError, client_config};
+use crate::group_offsets::{Committed, committed};
 use crate::quiet::QuietLog;
 use crate::rebalance::SinkContext;
 pub use crate::rebalance::{ConsumerEvent, StartPositions};
@@ -37,6 +38,9 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long the loop may be busy before partitions are paused, so that the consumer can go on
 /// serving its group without reading.
 const BUSY: Duration = Duration::from_millis(500);
+
+/// How long to wait for the offsets that the group committed.
+const COMMITTED_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a consumer has unless the worker or the connector says otherwise.
 const DEFAULTS: [(&str, &str); 9] = [
@@ -200,25 +204,62 @@ impl SinkConsumer {
         self.paused.store(paused, Ordering::Relaxed);
     }
 
-    /// Commits next offsets, and waits for the coordinator's answer. The group's generation goes
-    /// with it, so a consumer that lost its partitions is refused (D4).
+    /// Commits next offsets, each with its metadata, and waits for the coordinator's answer. The
+    /// group's generation goes with it, so a consumer that lost its partitions is refused (D4).
     ///
     /// # Errors
     /// [`KafkaError::Commit`].
-    pub async fn commit(&self, positions: &[(TopicPartition, i64)]) -> Result<(), KafkaError> {
+    pub async fn commit(&self, positions: Vec<Committed>) -> Result<(), KafkaError> {
+        let failed = |reason: String| KafkaError::Commit(reason);
         let mut list = TopicPartitionList::new();
-        for ((topic, partition), offset) in positions {
-            list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
-                .map_err(|e| KafkaError::Commit(e.to_string()))?;
+        for Committed {
+            at: (topic, partition),
+            offset,
+            metadata,
+        } in positions
+        {
+            let mut element = list.add_partition(&topic, partition);
+            element
+                .set_offset(Offset::Offset(offset))
+                .map_err(|e| failed(e.to_string()))?;
+            if !metadata.is_empty() {
+                element.set_metadata(metadata);
+            }
         }
+        self.blocking(move |consumer| consumer.commit(&list, CommitMode::Sync))
+            .await
+            .map_err(failed)
+    }
+
+    /// What the group committed for these partitions, where it did.
+    ///
+    /// # Errors
+    /// [`KafkaError::Commit`].
+    pub async fn committed(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Committed>, KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for (topic, partition) in partitions {
+            list.add_partition(topic, *partition);
+        }
+        let found = self
+            .blocking(move |consumer| consumer.committed_offsets(list, COMMITTED_TIMEOUT))
+            .await
+            .map_err(KafkaError::Commit)?;
+        Ok(committed(&found))
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&BaseConsumer<SinkContext>) -> Result<T, RdKafkaError> + Send + 'static,
+    ) -> Result<T, String> {
         let Some(consumer) = self.consumer.clone() else {
-            return Err(KafkaError::Commit("the consumer is closed".to_owned()));
+            return Err("the consumer is closed".to_owned());
         };
-        let committed =
-            tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync)).await;
-        match committed {
-            Ok(result) => result.map_err(|e| KafkaError::Commit(e.to_string())),
-            Err(error) => Err(KafkaError::Commit(error.to_string())),
+        match tokio::task::spawn_blocking(move || work(&consumer)).await {
+            Ok(done) => done.map_err(|e| e.to_string()),
+            Err(error) => Err(error.to_string()),
         }
     }
 

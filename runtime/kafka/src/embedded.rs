@@ -2,6 +2,7 @@
 //! machine without Kafka; no claim about delivery is tested on it.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rdkafka::mocking::MockCluster;
 
@@ -11,6 +12,7 @@ use crate::cluster::KafkaError;
 #[derive(Debug, Clone)]
 pub struct EmbeddedKafka {
     bootstrap_servers: String,
+    cluster_id: String,
     requests: Sender<CreateTopic>,
 }
 
@@ -45,8 +47,11 @@ impl EmbeddedKafka {
             .recv()
             .map_err(|e| KafkaError::Embedded(e.to_string()))?
             .map_err(KafkaError::Embedded)?;
+        let started = SystemTime::now().duration_since(UNIX_EPOCH);
+        let started_ns = started.unwrap_or_default().as_nanos();
         Ok(Self {
             bootstrap_servers,
+            cluster_id: format!("embedded-{}-{started_ns}", std::process::id()),
             requests,
         })
     }
@@ -54,6 +59,11 @@ impl EmbeddedKafka {
     /// Where it listens.
     pub fn bootstrap_servers(&self) -> &str {
         &self.bootstrap_servers
+    }
+
+    /// Another one with each start, for the records go with the process.
+    pub(crate) fn cluster_id(&self) -> &str {
+        &self.cluster_id
     }
 
     /// Creates a topic; one that exists is left as it is.

@@ -1,13 +1,14 @@
 //! Kafka: client settings, producers shared by tasks, one consumer a sink task, topics, and the
 //! embedded cluster of `tidegate dev`. No other crate knows rdkafka.
-#![forbid(unsafe_code)]
 
 mod acks;
 mod client_config;
 mod cluster;
 mod consumer;
 mod embedded;
+mod group_offsets;
 mod jaas;
+mod native_admin;
 mod producer;
 mod quiet;
 mod rebalance;
@@ -20,6 +21,7 @@ pub use client_config::{ClientConfigError, ClientKind, Translated, translate};
 pub use cluster::{Kafka, KafkaError, KafkaSettings};
 pub use consumer::{ConsumerEvent, ConsumerSettings, SinkConsumer, StartPositions};
 pub use embedded::EmbeddedKafka;
+pub use group_offsets::{Committed, GroupSettings, Wanted};
 pub use producer::{ProduceError, ProducerHandle, Rows};
 pub use record_batch::RecordBatch;
 pub use topics::TopicSpec;

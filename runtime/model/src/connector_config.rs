@@ -3,6 +3,7 @@
 
 use crate::config::{self, ConfigMap};
 use crate::definition::{self, Definition};
+use crate::error_handling::{self, DeadLetterQueue};
 use crate::herder::RestartPolicy;
 use crate::names::is_topic_name;
 use crate::plugin::PluginKind;
@@ -23,6 +24,18 @@ pub enum Topics {
     List(Vec<String>),
     /// `topics.regex`.
     Regex(String),
+}
+
+impl Topics {
+    /// Whether a topic is among them.
+    pub fn contain(&self, topic: &str) -> bool {
+        match self {
+            Self::List(list) => list.iter().any(|listed| listed == topic),
+            // The whole name, as for the consumer.
+            Self::Regex(regex) => regex_lite::Regex::new(&format!("^({regex})$"))
+                .is_ok_and(|regex| regex.is_match(topic)),
+        }
+    }
 }
 
 /// What becomes of a record that cannot be handled (D3).
@@ -64,6 +77,8 @@ pub struct ConnectorConfig {
     pub tolerance: Tolerance,
     /// `errors.log.enable`.
     pub log_errors: bool,
+    /// `errors.deadletterqueue.*`; sinks only.
+    pub dead_letters: Option<DeadLetterQueue>,
     /// `topic.creation.default.*`; none: the connector leaves it to the broker.
     pub topic_creation: Option<TopicCreation>,
     /// `producer.override.*` without the prefix.
@@ -83,7 +98,7 @@ pub struct KeyProblem {
 
 /// Keys of Kafka Connect whose absence would change what happens to records, so that accepting
 /// them without doing what they say would be a lie.
-const NOT_YET: [(&str, &str); 5] = [
+const NOT_YET: [(&str, &str); 4] = [
     (
         "offsets.storage.topic",
         "an offsets topic of its own is not available yet; remove the key",
@@ -95,11 +110,6 @@ const NOT_YET: [(&str, &str); 5] = [
     (
         "predicates",
         "predicates are not available yet; remove the key",
-    ),
-    (
-        "errors.deadletterqueue.topic.name",
-        "dead letter queues are not available yet; remove the key (errors.tolerance=all skips and \
-         counts bad records)",
     ),
     (
         "topic.creation.groups",
@@ -166,6 +176,13 @@ impl ConnectorConfig {
                 }
             },
         };
+        let dead_letters = match kind {
+            PluginKind::Source => None,
+            PluginKind::Sink => DeadLetterQueue::of(config, topics.as_ref()).unwrap_or_else(|e| {
+                problem(error_handling::TOPIC, e);
+                None
+            }),
+        };
         let tasks_max = number(config, "tasks.max", 1);
         if tasks_max < 1 {
             let value = config.get("tasks.max").map_or("", String::as_str);
@@ -197,10 +214,18 @@ impl ConnectorConfig {
                 .get("errors.log.enable")
                 .and_then(|v| config::boolean(v))
                 == Some(true),
+            dead_letters,
             topic_creation: topic_creation(config),
             producer_overrides: config::with_prefix_removed(config, "producer.override."),
             consumer_overrides: config::with_prefix_removed(config, "consumer.override."),
         })
+    }
+}
+
+impl ConnectorConfig {
+    /// Whether a record that cannot be handled leaves the task running.
+    pub fn tolerates(&self) -> bool {
+        self.tolerance == Tolerance::All
     }
 }
 
@@ -399,6 +424,9 @@ pub fn definitions(kind: PluginKind) -> Vec<Definition> {
             "Longest pause between automatic restarts in milliseconds.",
         ),
     ];
+    if kind == PluginKind::Sink {
+        all.extend(error_handling::definitions());
+    }
     match kind {
         PluginKind::Sink => all.extend([
             define(

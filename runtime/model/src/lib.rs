@@ -8,6 +8,8 @@ pub mod config;
 pub mod config_log;
 pub mod connector_config;
 pub mod definition;
+pub mod error_handling;
+pub mod failpoint;
 pub mod herder;
 pub mod names;
 pub mod offset;

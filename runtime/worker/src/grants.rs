@@ -6,16 +6,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use tidegate_connections::{SessionSettings, session};
+use tidegate_connections::{ConnectionSettings, Pools, SessionSettings, session};
 use tidegate_model::config::{self, ConfigMap};
 use tidegate_model::connector_config::KeyProblem;
-use tidegate_model::plugin::Description;
+use tidegate_model::plugin::{Description, PluginKind};
 use tidegate_sandbox::{DirectoryGrant, FileAccess, NoSql, SqlSession};
+
+use crate::connection_keys;
 
 /// What a task may reach.
 pub(crate) struct Grants {
     pub(crate) directories: Vec<DirectoryGrant>,
-    connections: BTreeMap<String, String>,
+    connections: BTreeMap<String, ConnectionSettings>,
+    /// The first connection that the plugin wants: where a sink keeps its offsets.
+    ledger: Option<String>,
     allowed: Vec<PathBuf>,
 }
 
@@ -32,6 +36,7 @@ impl Grants {
             .collect();
         let mut directories = BTreeSet::new();
         let mut connections = BTreeMap::new();
+        let mut ledger = None;
         let mut problems = Vec::new();
         for want in &description.wants {
             let Some(value) = config.get(&want.key).filter(|v| !v.trim().is_empty()) else {
@@ -41,7 +46,9 @@ impl Grants {
                 "read-files" => FileAccess::Read,
                 "write-files" => FileAccess::Write,
                 "connection" => {
-                    connections.insert(want.key.clone(), value.clone());
+                    let settings = connection_keys::settings(&want.key, value, config);
+                    connections.insert(want.key.clone(), settings);
+                    ledger.get_or_insert_with(|| want.key.clone());
                     continue;
                 }
                 other => {
@@ -75,13 +82,15 @@ impl Grants {
         Ok(Self {
             directories,
             connections,
+            ledger,
             allowed,
         })
     }
 
     /// The same, if nothing of it goes beyond what the connector's own configuration says: the guest
-    /// plans its tasks' configurations, and must not grant itself anything by it.
-    pub(crate) fn within(self, connector: &Self) -> Result<Self, Vec<KeyProblem>> {
+    /// plans its tasks' configurations, and must not grant itself anything by it. Connections are the
+    /// connector's: the guest has seen none of their secrets.
+    pub(crate) fn within(self, connector: Self) -> Result<Self, Vec<KeyProblem>> {
         let beyond = self.directories.iter().find(|wanted| {
             !connector.directories.iter().any(|granted| {
                 wanted.host_path.starts_with(&granted.host_path) && wanted.access <= granted.access
@@ -95,26 +104,27 @@ impl Grants {
             );
             return Err(vec![problem("plan", message)]);
         }
-        let changed = self
-            .connections
-            .iter()
-            .find(|(key, url)| connector.connections.get(*key) != Some(*url));
-        if let Some((key, _)) = changed {
-            let message = "the plugin planned a task with another value of it".to_owned();
-            return Err(vec![problem(key, message)]);
-        }
-        Ok(self)
+        Ok(Self {
+            connections: connector.connections,
+            ledger: connector.ledger,
+            ..self
+        })
     }
 
-    /// A database session for one task.
-    pub(crate) fn sql(&self) -> Arc<dyn SqlSession> {
+    /// A database session for one task, or for the connector itself.
+    pub(crate) fn sql(&self, pools: &Arc<Pools>, kind: PluginKind) -> Arc<dyn SqlSession> {
         if self.connections.is_empty() {
             return Arc::new(NoSql);
         }
-        session(SessionSettings::new(
-            self.connections.clone(),
-            self.allowed.clone(),
-        ))
+        let ledger = match kind {
+            PluginKind::Sink => self.ledger.clone(),
+            PluginKind::Source => None,
+        };
+        let (connections, directories) = (self.connections.clone(), self.allowed.clone());
+        session(
+            pools,
+            SessionSettings::new(connections, ledger, directories),
+        )
     }
 }
 
@@ -239,7 +249,7 @@ mod tests {
         let in_a = a.join("x").display().to_string();
         let in_b = b.join("x").display().to_string();
         let glob = root.path().join("*/x").display().to_string();
-        let allowed = |task: Grants, connector: Grants| task.within(&connector).is_ok();
+        let allowed = |task: Grants, connector: Grants| task.within(connector).is_ok();
         assert!(allowed(
             of("read-files", in_a.clone()),
             of("read-files", glob)
@@ -253,7 +263,8 @@ mod tests {
             of("read-files", in_a)
         ));
         let url = |name: &str| of("connection", format!("jdbc:sqlite:{name}"));
-        assert!(allowed(url("x"), url("x")) && !allowed(url("y"), url("x")));
+        let task = url("y").within(url("x")).unwrap();
+        assert_eq!(task.connections["file"].url, "jdbc:sqlite:x");
     }
 
     #[test]

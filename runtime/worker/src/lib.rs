@@ -3,15 +3,20 @@
 #![forbid(unsafe_code)]
 
 mod backoff;
+mod connection_keys;
+mod dead_letters;
 mod error;
 mod grants;
 mod herder;
 mod inflight;
 mod metric_names;
+mod offsets;
 mod pipeline;
 mod plugins;
 mod settings;
 mod sink_batches;
+mod sink_delivery;
+mod sink_ledger;
 mod sink_loop;
 mod sink_positions;
 mod source_loop;
@@ -21,6 +26,7 @@ mod validation;
 mod worker;
 
 pub use error::{TaskError, WorkerError};
+pub use offsets::ConnectorOffsets;
 pub use plugins::Uploaded;
 pub use settings::{SettingsError, WorkerSettings};
 pub use validation::{KeyReport, ValidationReport};

@@ -4,6 +4,7 @@
 pub(crate) const SOURCE_RECORDS: &str = "tidegate_source_records_total";
 pub(crate) const SINK_RECORDS: &str = "tidegate_sink_records_total";
 pub(crate) const RECORDS_SKIPPED: &str = "tidegate_records_skipped_total";
+pub(crate) const DEAD_LETTERS: &str = "tidegate_dead_letters_total";
 pub(crate) const TASK_FAILURES: &str = "tidegate_task_failures_total";
 pub(crate) const TASK_RECOVERIES: &str = "tidegate_task_recoveries_total";
 pub(crate) const OFFSET_COMMITS: &str = "tidegate_offset_commits_total";

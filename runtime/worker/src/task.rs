@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_cluster::StateStore;
-use tidegate_kafka::{ConsumerSettings, Kafka};
+use tidegate_connections::Pools;
+use tidegate_kafka::{ConsumerSettings, GroupSettings, Kafka};
 use tidegate_model::connector_config::{ConnectorConfig, KeyProblem, Topics};
 use tidegate_model::herder::{Event, TaskSpec};
 use tidegate_model::plugin::PluginKind;
@@ -16,12 +17,15 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Pauses;
+use crate::connection_keys::guest_view;
+use crate::dead_letters::DeadLetters;
 use crate::error::TaskError;
 use crate::grants::Grants;
 use crate::metric_names;
 use crate::pipeline::Converters;
 use crate::plugins::Plugins;
 use crate::settings::WorkerSettings;
+use crate::sink_ledger::SinkLedger;
 use crate::sink_loop::SinkLoop;
 use crate::source_loop::SourceLoop;
 
@@ -35,6 +39,7 @@ pub(crate) struct TaskEnvironment {
     pub(crate) plugins: Arc<Plugins>,
     pub(crate) kafka: Kafka,
     pub(crate) store: Arc<dyn StateStore>,
+    pub(crate) pools: Arc<Pools>,
 }
 
 /// What a loop hears from and tells the herder.
@@ -196,7 +201,7 @@ async fn run(
     let granted = |config| Grants::of(&info.description, config, &settings.directories);
     let connector = granted(&spec.connector_config).map_err(problems)?;
     let grants = granted(&wanted)
-        .and_then(|grants| grants.within(&connector))
+        .and_then(|grants| grants.within(connector))
         .map_err(problems)?;
     let setup = TaskSetup {
         context: TaskContext {
@@ -204,10 +209,10 @@ async fn run(
             tasks: spec.tasks,
             generation: spec.generation,
         },
-        config: spec.task_config.clone(),
+        config: guest_view(&info.description, &spec.task_config),
         limits: settings.limits,
         directories: grants.directories.clone(),
-        sql: grants.sql(),
+        sql: grants.sql(&environment.pools, info.kind),
     };
     match info.kind {
         PluginKind::Source => {
@@ -232,12 +237,15 @@ async fn run(
         PluginKind::Sink => {
             let mut task = loaded.plugin.sink_task(&setup).await?;
             task.start().await?;
+            let group = sink_group(&spec.id.connector, &config);
             let consumer = environment.kafka.consumer(&ConsumerSettings {
-                group: format!("connect-{}", spec.id.connector),
+                group: group.group.clone(),
                 topics: topics(config.topics.as_ref()),
                 overrides: config.consumer_overrides.clone(),
             })?;
             let sink = SinkLoop {
+                dead_letters: DeadLetters::open(&environment.kafka, &config, &spec.id).await?,
+                ledger: SinkLedger::new(environment.kafka.clone(), Arc::clone(&setup.sql), &group),
                 id: spec.id.clone(),
                 task,
                 converters,
@@ -249,6 +257,14 @@ async fn run(
             };
             sink.run(control).await
         }
+    }
+}
+
+/// The consumer group of a sink, named as in Connect.
+pub(crate) fn sink_group(connector: &str, config: &ConnectorConfig) -> GroupSettings {
+    GroupSettings {
+        group: format!("connect-{connector}"),
+        overrides: config.consumer_overrides.clone(),
     }
 }
 

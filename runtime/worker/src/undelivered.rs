@@ -1,11 +1,14 @@
 //! What is left of a batch whose put has to be tried again, while partitions may go: rows of a
 //! partition that is revoked are abandoned, neither put nor accepted (D6).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use tidegate_kafka::RecordBatch;
-use tidegate_sandbox::SinkBatch;
+use tidegate_sandbox::{SinkBatch, TopicPartition};
+
+/// Next offsets.
+pub(crate) type Positions = Vec<(TopicPartition, i64)>;
 
 /// What is left to do of one batch from Kafka.
 pub(crate) struct Undelivered {
@@ -23,6 +26,17 @@ impl Undelivered {
         self.batches.front().cloned()
     }
 
+    /// Whether what [`Self::next`] answered is all that is left to put.
+    pub(crate) fn is_last(&self) -> bool {
+        self.batches.iter().skip(1).all(|batch| batch.is_empty())
+    }
+
+    /// Where to go on after all of it.
+    pub(crate) fn positions(&self) -> Positions {
+        let records = &self.records;
+        next_offsets(&records.topic, &records.partitions, &records.offsets)
+    }
+
     /// Drops the rows of partitions that are going.
     pub(crate) fn abandon(&mut self, gone: &[(String, i32)]) {
         self.records = without(&self.records, gone);
@@ -36,6 +50,19 @@ impl Undelivered {
             *batch = Arc::new(kept);
         }
     }
+}
+
+/// The next offset of each partition. Rows of a partition ascend, so its last one counts.
+pub(crate) fn next_offsets(topic: &str, partitions: &[i32], offsets: &[i64]) -> Positions {
+    let mut next: BTreeMap<i32, i64> = BTreeMap::new();
+    for (partition, offset) in partitions.iter().zip(offsets) {
+        next.insert(*partition, *offset + 1);
+    }
+    let named = |(partition, next)| {
+        let topic = topic.to_owned();
+        (TopicPartition { topic, partition }, next)
+    };
+    next.into_iter().map(named).collect()
 }
 
 /// A copy of the rows of other partitions than these.

@@ -7,11 +7,12 @@ use tidegate_model::config::ConfigMap;
 use tidegate_model::connector_config::{self, ConnectorConfig, KeyProblem};
 use tidegate_model::definition::{self, Definition};
 use tidegate_model::names::{TaskId, connector_name};
-use tidegate_model::plugin::PluginKind;
+use tidegate_model::plugin::{PluginInfo, PluginKind};
 use tidegate_sandbox::{CallError, TaskContext, TaskSetup};
 use tokio::time::sleep;
 
 use crate::backoff::Pauses;
+use crate::connection_keys::guest_view;
 use crate::error::WorkerError;
 use crate::grants::Grants;
 use crate::pipeline::Converters;
@@ -88,7 +89,7 @@ pub(crate) async fn validate(
         let grants = Grants::of(&info.description, config, &environment.settings.directories);
         match grants {
             Ok(grants) => {
-                let setup = setup(environment, "validate", config, &grants);
+                let setup = setup(environment, "validate", info, config, &grants);
                 let issues = loaded.plugin.validate(&setup).await;
                 let issues = issues.map_err(|e| {
                     WorkerError::Internal(format!("validate the configuration: {e}"))
@@ -196,6 +197,7 @@ async fn load(
 fn setup(
     environment: &TaskEnvironment,
     connector: &str,
+    info: &PluginInfo,
     config: &ConfigMap,
     grants: &Grants,
 ) -> TaskSetup {
@@ -205,10 +207,10 @@ fn setup(
             tasks: 0,
             generation: 0,
         },
-        config: config.clone(),
+        config: guest_view(&info.description, config),
         limits: environment.settings.limits,
         directories: grants.directories.clone(),
-        sql: grants.sql(),
+        sql: grants.sql(&environment.pools, info.kind),
     }
 }
 
@@ -239,7 +241,7 @@ pub(crate) async fn plan(
             .map_err(|e| e.to_string())?,
         PluginKind::Sink => Vec::new(),
     };
-    let setup = setup(environment, connector, config, &grants);
+    let setup = setup(environment, connector, info, config, &grants);
     let mut pauses = Pauses::new();
     loop {
         match loaded

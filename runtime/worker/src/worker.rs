@@ -83,12 +83,21 @@ impl Worker {
             plugins: Arc::new(plugins),
             kafka,
             store,
+            pools: Arc::default(),
         };
         let herder = herder::start(environment.clone()).await?;
         Ok(Self {
             environment,
             herder,
         })
+    }
+
+    pub(crate) fn environment(&self) -> &TaskEnvironment {
+        &self.environment
+    }
+
+    pub(crate) fn herder(&self) -> &HerderHandle {
+        &self.herder
     }
 
     /// Stops every task and waits for them, at most the graceful time-out and a bit.
@@ -461,7 +470,7 @@ impl Worker {
         self.environment.plugins.delete(&doomed).await
     }
 
-    fn plugin_of(&self, config: &ConfigMap) -> Option<PluginInfo> {
+    pub(crate) fn plugin_of(&self, config: &ConfigMap) -> Option<PluginInfo> {
         let version = config.get("connector.plugin.version").map(String::as_str);
         let version = version.filter(|v| !v.is_empty() && *v != "latest");
         self.environment

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tidegate_convert::{Converter, Side};
 use tidegate_kafka::{
-    ConsumerEvent, ConsumerSettings, Kafka, RecordBatch, SinkConsumer, TopicPartition,
+    Committed, ConsumerEvent, ConsumerSettings, Kafka, RecordBatch, SinkConsumer, TopicPartition,
 };
 use tidegate_model::columns::Encoding;
 use tokio::time::{Instant, sleep_until};
@@ -121,7 +121,12 @@ impl Sink {
         }
         self.file.sync_data().unwrap();
         let written = std::mem::take(&mut self.written);
-        let positions: Vec<_> = written.into_iter().collect();
-        self.consumer.commit(&positions).await.unwrap();
+        let position = |(at, offset)| Committed {
+            at,
+            offset,
+            metadata: String::new(),
+        };
+        let positions = written.into_iter().map(position).collect();
+        self.consumer.commit(positions).await.unwrap();
     }
 }
