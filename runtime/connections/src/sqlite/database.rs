@@ -82,7 +82,7 @@ impl SqliteDatabase {
         // Nothing of a put is lost with it, so a call that is cut off dooms none.
         Box::pin(self.ledger(
             |_| (),
-            move |db, doomed| {
+            move |db, doomed, _| {
                 let starts = ledger::take_over(db, &owner, &partitions)?;
                 doomed.clear();
                 Ok(starts)
@@ -94,7 +94,7 @@ impl SqliteDatabase {
     async fn ledger<T: Send + 'static>(
         &self,
         on_cut: fn(&Doomed),
-        work: impl FnOnce(&Db, &Doomed) -> Result<T, LedgerError> + Send + 'static,
+        work: impl FnOnce(&Db, &Doomed, &CutOff) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let link = self.link().map_err(LedgerError::RolledBack)?;
         let doomed = Arc::clone(&self.doomed);
@@ -108,7 +108,7 @@ impl SqliteDatabase {
         let done = blocking(on_cut, move |cut_off| {
             let db = link.lock();
             cut_off.check()?;
-            Ok(work(&db, &doomed))
+            Ok(work(&db, &doomed, cut_off))
         });
         // It broke off somewhere between the first statement and the last.
         let broken_off = |error: SqlError| LedgerError::Unknown(error.to_string());
@@ -168,21 +168,25 @@ impl Database for SqliteDatabase {
     }
 
     fn commit(&self, owner: LedgerOwner, marks: Vec<LedgerMark>) -> LedgerFuture<'_, ()> {
-        Box::pin(self.ledger(Doomed::doom_commit, move |db, doomed| {
-            let done = match doomed.check_commit() {
-                Ok(()) => ledger::commit(db, &owner, &marks),
-                Err(error) => Err(error),
-            };
-            if let Err(LedgerError::RolledBack(_)) = done
-                && db.rollback().is_ok()
-            {
-                doomed.clear();
-            } else if db.in_transaction() {
-                // The next put must not find these rows in its transaction.
-                doomed.doom();
-            }
-            done
-        }))
+        Box::pin(
+            self.ledger(Doomed::doom_commit, move |db, doomed, cut_off| {
+                // In this order: a doom that comes with the cut-off must not be taken for an earlier
+                // one, which this call ends.
+                let put = doomed.end_put();
+                if cut_off.check().is_err() {
+                    doomed.doom_commit();
+                }
+                let done = put.and_then(|()| ledger::commit(db, &owner, &marks));
+                if matches!(done, Err(LedgerError::RolledBack(_))) {
+                    let _ = db.rollback();
+                }
+                if db.in_transaction() {
+                    // The next put must not find these rows in its transaction.
+                    doomed.doom();
+                }
+                done
+            }),
+        )
     }
 
     fn rollback(&self) -> SqlFuture<'_, ()> {

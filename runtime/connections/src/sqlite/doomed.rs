@@ -42,15 +42,19 @@ impl Doomed {
         Ok(())
     }
 
+    /// Ends a doomed put, whose transaction the caller then takes back.
+    ///
     /// # Errors
-    /// If this put cannot be committed any more; after a commit that was cut off only opening the
-    /// ledger anew tells what is stored.
-    pub(super) fn check_commit(&self) -> Result<(), LedgerError> {
+    /// If it was doomed. After a commit that was cut off it stays so: only opening the ledger
+    /// anew tells what is stored.
+    pub(super) fn end_put(&self) -> Result<(), LedgerError> {
         if self.commit.load(Ordering::SeqCst) {
             return Err(LedgerError::Unknown(
                 "the commit before was cut off".to_owned(),
             ));
         }
-        self.check().map_err(LedgerError::RolledBack)
+        let checked = self.check().map_err(LedgerError::RolledBack);
+        self.put.store(false, Ordering::SeqCst);
+        checked
     }
 }
