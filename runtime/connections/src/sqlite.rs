@@ -3,9 +3,12 @@
 mod authorizer;
 mod bind;
 mod database;
+mod doomed;
 mod error;
+mod foreign;
 mod identifier;
 mod insert;
+mod ledger;
 mod link;
 mod table;
 #[cfg(test)]

@@ -14,15 +14,24 @@ use rusqlite::{
 /// PRAGMAs that describing a table and adding a column take.
 const PRAGMAS: [&str; 2] = ["table_xinfo", "quick_check"];
 
-/// Whether the statement at hand is one of the host's own about transactions or tables.
+/// Where the host keeps consumed offsets. Guests must not write it, nor make a trigger of the file
+/// do so: a position that moves without its rows loses records.
+pub(super) const LEDGER_TABLE: &str = "tidegate_offsets";
+
+/// Whether the statement at hand is one of the host's own about transactions, tables or offsets.
 #[derive(Debug, Clone, Default)]
 pub(super) struct HostStatement(Arc<AtomicBool>);
 
 impl HostStatement {
     /// Runs `sql` with the host's rights.
     pub(super) fn execute(&self, connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+        self.with(|| connection.execute_batch(sql))
+    }
+
+    /// Runs `work`, whose statements have the host's rights.
+    pub(super) fn with<T>(&self, work: impl FnOnce() -> T) -> T {
         self.0.store(true, Ordering::SeqCst);
-        let done = connection.execute_batch(sql);
+        let done = work();
         self.0.store(false, Ordering::SeqCst);
         done
     }
@@ -42,12 +51,12 @@ impl HostStatement {
 
 fn allowed(action: &AuthAction<'_>, host: bool) -> bool {
     match action {
-        AuthAction::Select
-        | AuthAction::Read { .. }
-        | AuthAction::Insert { .. }
-        | AuthAction::Update { .. }
-        | AuthAction::Delete { .. }
-        | AuthAction::Recursive => true,
+        AuthAction::Select | AuthAction::Read { .. } | AuthAction::Recursive => true,
+        AuthAction::Insert { table_name }
+        | AuthAction::Update { table_name, .. }
+        | AuthAction::Delete { table_name } => {
+            host || !table_name.eq_ignore_ascii_case(LEDGER_TABLE)
+        }
         AuthAction::Function { function_name } => {
             !function_name.eq_ignore_ascii_case("load_extension")
         }

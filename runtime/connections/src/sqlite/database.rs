@@ -2,10 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 use tidegate_sandbox::{
@@ -15,7 +12,9 @@ use tidegate_sandbox::{
 use tokio::runtime::Handle;
 
 use super::{
-    insert,
+    doomed::Doomed,
+    insert, ledger,
+    ledger::Position,
     link::{Db, Link},
     table,
 };
@@ -32,29 +31,6 @@ pub(crate) struct SqliteDatabase {
     doomed: Arc<Doomed>,
 }
 
-/// Whether only a rollback helps: part of what the put wrote is lost or unknown.
-#[derive(Debug, Default)]
-pub(super) struct Doomed(AtomicBool);
-
-impl Doomed {
-    pub(super) fn doom(&self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-
-    /// # Errors
-    /// If the put is doomed.
-    pub(super) fn check(&self) -> Result<(), SqlError> {
-        if self.0.load(Ordering::SeqCst) {
-            return Err(SqlError::Unavailable(
-                "an earlier database call of this put failed or was cut off; \
-                 the put has to be rolled back"
-                    .to_owned(),
-            ));
-        }
-        Ok(())
-    }
-}
-
 impl SqliteDatabase {
     /// Opens the file, and makes it if there is none.
     pub(crate) async fn open(path: PathBuf, settings: &SessionSettings) -> Result<Self, SqlError> {
@@ -69,7 +45,7 @@ impl SqliteDatabase {
         })
     }
 
-    fn link(&self) -> Result<Arc<Link>, SqlError> {
+    pub(super) fn link(&self) -> Result<Arc<Link>, SqlError> {
         // It goes with the last reference only.
         let closed = || SqlError::Denied("the connection is closed".to_owned());
         self.link.clone().ok_or_else(closed)
@@ -96,6 +72,47 @@ impl SqliteDatabase {
             work(&db, &doomed, cut_off)
         })
         .await
+    }
+
+    fn take_over(
+        &self,
+        owner: LedgerOwner,
+        partitions: Vec<(LedgerPartition, Position)>,
+    ) -> LedgerFuture<'_, Vec<LedgerStart>> {
+        // Nothing of a put is lost with it, so a call that is cut off dooms none.
+        Box::pin(self.ledger(
+            |_| (),
+            move |db, doomed, _| {
+                let starts = ledger::take_over(db, &owner, &partitions)?;
+                doomed.clear();
+                Ok(starts)
+            },
+        ))
+    }
+
+    /// Runs `work`, which ends the transactions it begins.
+    async fn ledger<T: Send + 'static>(
+        &self,
+        on_cut: fn(&Doomed),
+        work: impl FnOnce(&Db, &Doomed, &CutOff) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let link = self.link().map_err(LedgerError::RolledBack)?;
+        let doomed = Arc::clone(&self.doomed);
+        let on_cut = {
+            let (doomed, link) = (Arc::clone(&doomed), Arc::clone(&link));
+            move || {
+                on_cut(&doomed);
+                link.stop();
+            }
+        };
+        let done = blocking(on_cut, move |cut_off| {
+            let db = link.lock();
+            cut_off.check()?;
+            Ok(work(&db, &doomed, cut_off))
+        });
+        // It broke off somewhere between the first statement and the last.
+        let broken_off = |error: SqlError| LedgerError::Unknown(error.to_string());
+        done.await.map_err(broken_off)?
     }
 }
 
@@ -137,24 +154,39 @@ impl SqlConnection for SqliteDatabase {
     }
 }
 
-fn no_ledger() -> SqlError {
-    SqlError::Denied("the ledger is not available yet".to_owned())
-}
-
 impl Database for SqliteDatabase {
     fn open_ledger(
         &self,
-        _: LedgerOwner,
-        _: Vec<LedgerPartition>,
+        owner: LedgerOwner,
+        partitions: Vec<LedgerPartition>,
     ) -> LedgerFuture<'_, Vec<LedgerStart>> {
-        Box::pin(async { Err(LedgerError::RolledBack(no_ledger())) })
+        let position = |partition: LedgerPartition| match partition.reset_to {
+            Some(next_offset) => (partition, Position::Set(Some(next_offset))),
+            None => (partition, Position::Kept),
+        };
+        self.take_over(owner, partitions.into_iter().map(position).collect())
     }
 
-    fn commit(&self, _: LedgerOwner, _: Vec<LedgerMark>) -> LedgerFuture<'_, ()> {
-        Box::pin(async {
-            let commit = self.run(|db, _, _| db.commit());
-            commit.await.map_err(LedgerError::RolledBack)
-        })
+    fn commit(&self, owner: LedgerOwner, marks: Vec<LedgerMark>) -> LedgerFuture<'_, ()> {
+        Box::pin(
+            self.ledger(Doomed::doom_commit, move |db, doomed, cut_off| {
+                // In this order: a doom that comes with the cut-off must not be taken for an earlier
+                // one, which this call ends.
+                let put = doomed.end_put();
+                if cut_off.check().is_err() {
+                    doomed.doom_commit();
+                }
+                let done = put.and_then(|()| ledger::commit(db, &owner, &marks));
+                if matches!(done, Err(LedgerError::RolledBack(_))) {
+                    let _ = db.rollback();
+                }
+                if db.in_transaction() {
+                    // The next put must not find these rows in its transaction.
+                    doomed.doom();
+                }
+                done
+            }),
+        )
     }
 
     fn rollback(&self) -> SqlFuture<'_, ()> {
@@ -166,22 +198,26 @@ impl Database for SqliteDatabase {
             };
             blocking(on_cut, move |_| {
                 link.lock().rollback()?;
-                doomed.0.store(false, Ordering::SeqCst);
+                doomed.clear();
                 Ok(())
             })
             .await
         })
     }
 
-    fn ledger_positions(&self, _: LedgerOwner) -> SqlFuture<'_, Vec<LedgerPosition>> {
-        Box::pin(async { Err(no_ledger()) })
+    fn ledger_positions(&self, owner: LedgerOwner) -> SqlFuture<'_, Vec<LedgerPosition>> {
+        Box::pin(async {
+            let link = self.link()?;
+            blocking(|| (), move |_| ledger::positions(&link.lock(), &owner)).await
+        })
     }
 
     fn rewrite_ledger(
         &self,
-        _: LedgerOwner,
-        _: Vec<(LedgerPartition, Option<i64>)>,
+        owner: LedgerOwner,
+        partitions: Vec<(LedgerPartition, Option<i64>)>,
     ) -> LedgerFuture<'_, Vec<LedgerStart>> {
-        Box::pin(async { Err(LedgerError::RolledBack(no_ledger())) })
+        let position = |(partition, next_offset)| (partition, Position::Set(next_offset));
+        self.take_over(owner, partitions.into_iter().map(position).collect())
     }
 }

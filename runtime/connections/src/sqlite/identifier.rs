@@ -2,6 +2,8 @@
 
 use tidegate_sandbox::SqlError;
 
+use super::authorizer::LEDGER_TABLE;
+
 /// Longer names would be copied into every statement and message.
 pub(super) const MAX_NAME_BYTES: usize = 1_000;
 
@@ -49,6 +51,11 @@ pub(super) fn table(name: &str) -> Result<String, SqlError> {
             "table {name:?} is SQLite's own; use a name that does not begin with sqlite_"
         )));
     }
+    if name.eq_ignore_ascii_case(LEDGER_TABLE) {
+        return Err(SqlError::Denied(format!(
+            "table {name:?} is where Tidegate keeps consumed offsets; use another name"
+        )));
+    }
     Ok(format!("main.{quoted}"))
 }
 
@@ -93,7 +100,13 @@ mod tests {
     fn names_are_quoted() {
         assert_eq!(quoted("a\"; --").unwrap(), "\"a\"\"; --\"");
         assert_eq!(table("t").unwrap(), "main.\"t\"");
-        for bad in ["", "a\0", &"x".repeat(1001), "SQLite_sequence"] {
+        for bad in [
+            "",
+            "a\0",
+            &"x".repeat(1001),
+            "SQLite_sequence",
+            "Tidegate_Offsets",
+        ] {
             assert!(table(bad).is_err(), "{bad}");
         }
     }

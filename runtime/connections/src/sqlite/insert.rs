@@ -6,7 +6,7 @@ use tidegate_sandbox::{Errant, SinkBatch, SqlError, ValueSource, Write};
 
 use super::{
     bind::Parameters,
-    database::Doomed,
+    doomed::Doomed,
     error::{self, Failure},
     identifier,
     link::Db,

@@ -129,6 +129,11 @@ impl Db {
             .map_err(|error| self.failed(&error))
     }
 
+    /// Runs `work`, whose statements may write the ledger.
+    pub(super) fn as_host<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.host.with(work)
+    }
+
     pub(super) fn failed(&self, error: &rusqlite::Error) -> SqlError {
         error::whole(&self.file, error)
     }

@@ -1,6 +1,7 @@
 //! Sessions over real files.
 
 mod harness;
+mod ledger;
 mod refusals;
 mod tables;
 mod transactions;

@@ -9,11 +9,15 @@ use std::{
 
 use tempfile::TempDir;
 use tidegate_convert::{DecodedColumn, Schema, SchemaAndValue, Value};
-use tidegate_sandbox::{Column, SinkBatch, SqlConnection, SqlSession, Table, ValueSource, Write};
+use tidegate_sandbox::{
+    Column, LedgerError, LedgerOwner, LedgerPartition, LedgerStart, SinkBatch, SqlConnection,
+    SqlError, SqlSession, Table, TopicPartition, ValueSource, Write,
+};
 
 use crate::{
-    session::{Session, Shared},
-    settings::SessionSettings,
+    session::Session,
+    settings::{ConnectionSettings, SessionSettings},
+    sqlite::SqliteDatabase,
 };
 
 pub(super) struct Files {
@@ -35,21 +39,38 @@ impl Files {
         self.root.join("a.db")
     }
 
-    /// A session whose keys `url` and `same` name the file.
-    pub(super) fn session(&self) -> (Arc<Shared>, Session) {
-        let url = format!("jdbc:sqlite:{}", self.file().display());
-        let connections = BTreeMap::from([("url".into(), url.clone()), ("same".into(), url)]);
-        let shared = Shared::new(SessionSettings {
-            busy_timeout: Duration::from_millis(100),
-            ..SessionSettings::new(connections, vec![self.root.clone()])
-        });
-        (Arc::clone(&shared), Session(shared))
+    /// Keys `url` and `same` name the file; `url` is the ledger.
+    pub(super) fn settings(&self) -> SessionSettings {
+        let connection = ConnectionSettings {
+            url: format!("jdbc:sqlite:{}", self.file().display()),
+            ..ConnectionSettings::default()
+        };
+        let keys = ["url".to_owned(), "same".to_owned()];
+        let connections = BTreeMap::from(keys.map(|key| (key, connection.clone())));
+        let directories = vec![self.root.clone()];
+        SessionSettings {
+            lock_timeout: Duration::from_millis(100),
+            ..SessionSettings::new(connections, Some("url".into()), directories)
+        }
     }
 
+    pub(super) fn session(&self) -> Session {
+        Session::new(Arc::default(), self.settings())
+    }
+
+    /// A session in a put, whose ledger is open.
     pub(super) async fn connect(&self) -> (Session, Arc<dyn SqlConnection>) {
-        let (_, session) = self.session();
+        let session = self.session();
         let connection = session.connect("url".into()).await.unwrap();
+        open(&session).await.unwrap();
+        session.begin();
         (session, connection)
+    }
+
+    pub(super) async fn database(&self) -> SqliteDatabase {
+        SqliteDatabase::open(self.file(), &self.settings())
+            .await
+            .unwrap()
     }
 
     /// What another process sees of `sql`'s first column.
@@ -61,6 +82,49 @@ impl Files {
         let other = rusqlite::Connection::open(self.file()).unwrap();
         other.execute_batch(sql).unwrap();
     }
+}
+
+pub(super) fn owner() -> LedgerOwner {
+    LedgerOwner {
+        cluster_id: "cluster".into(),
+        group: "connect-c".into(),
+        embedded: false,
+    }
+}
+
+/// The partition that [`batch`] makes records of.
+pub(super) fn at() -> TopicPartition {
+    TopicPartition {
+        topic: "t".into(),
+        partition: 3,
+    }
+}
+
+pub(super) fn partition() -> LedgerPartition {
+    LedgerPartition {
+        at: at(),
+        topic_id: "topic-id".into(),
+        reset_to: None,
+    }
+}
+
+pub(super) async fn open(session: &Session) -> Result<LedgerStart, LedgerError> {
+    let starts = session.open_ledger(owner(), vec![partition()]).await?;
+    Ok(starts[0])
+}
+
+/// Ends the put without a position and begins the next.
+pub(super) async fn commit(session: &Session) -> Result<(), LedgerError> {
+    let done = session.commit(Vec::new()).await;
+    session.begin();
+    done
+}
+
+/// Takes the put back and begins the next.
+pub(super) async fn rollback(session: &Session) -> Result<(), SqlError> {
+    let done = session.rollback().await;
+    session.begin();
+    done
 }
 
 pub(super) fn query(file: &Path, sql: &str) -> Vec<rusqlite::types::Value> {
@@ -118,6 +182,8 @@ pub(super) fn insert(table: &str, columns: &[(&str, ValueSource)]) -> Write {
         table: table.into(),
         mode: "insert".into(),
         columns: columns.iter().map(column).collect(),
+        identity: Vec::new(),
+        delete_tombstones: false,
     }
 }
 

@@ -1,11 +1,11 @@
 //! What a session does not open, and what an open file does not do.
 
-use std::{collections::BTreeMap, os::unix::fs::symlink};
+use std::{collections::BTreeMap, os::unix::fs::symlink, sync::Arc};
 
 use tidegate_sandbox::{SqlError, SqlSession};
 
 use super::harness::{Files, column, table};
-use crate::{SessionSettings, session};
+use crate::{ConnectionSettings, Pools, SessionSettings, session};
 
 #[tokio::test]
 async fn only_declared_connections_to_granted_files_open() {
@@ -23,8 +23,13 @@ async fn only_declared_connections_to_granted_files_open() {
         ("granted/new.db?mode=ro", false),
     ] {
         let url = format!("jdbc:sqlite:{}", files.root.join(path).display());
-        let connections = BTreeMap::from([("url".to_owned(), url)]);
-        let session = session(SessionSettings::new(connections, vec![granted.clone()]));
+        let connection = ConnectionSettings {
+            url,
+            ..ConnectionSettings::default()
+        };
+        let connections = BTreeMap::from([("url".to_owned(), connection)]);
+        let settings = SessionSettings::new(connections, None, vec![granted.clone()]);
+        let session = session(&Arc::<Pools>::default(), settings);
         let opened = session.connect("url".into()).await.map(|_| ());
         assert_eq!(opened.is_ok(), fine, "{path}: {opened:?}");
         assert!(fine || matches!(opened, Err(SqlError::Denied(_))));
@@ -41,7 +46,7 @@ async fn only_declared_connections_to_granted_files_open() {
 async fn something_else_than_a_database_is_rejected() {
     let files = Files::new();
     std::fs::write(files.file(), "just some text, and long enough".repeat(99)).unwrap();
-    let (_, session) = files.session();
+    let session = files.session();
     let opened = session.connect("url".into()).await.map(|_| ());
     assert!(
         matches!(&opened, Err(SqlError::Rejected { code, .. }) if code == "SQLITE_NOTADB"),
@@ -52,10 +57,9 @@ async fn something_else_than_a_database_is_rejected() {
 #[tokio::test]
 async fn statements_keep_to_their_file_and_transaction() {
     let files = Files::new();
-    let (shared, session) = files.session();
-    session.connect("url".into()).await.unwrap();
+    let database = files.database().await;
     files.execute("CREATE TABLE u (v)");
-    let link = shared.links().remove(0);
+    let link = database.link().unwrap();
     let db = link.lock();
     for sql in [
         "ATTACH 'other.db' AS other",
@@ -107,7 +111,7 @@ async fn many_sessions_may_open_a_new_file_at_once() {
     for _ in 0..8 {
         let files = std::sync::Arc::clone(&files);
         openings.spawn(async move {
-            let (_, session) = files.session();
+            let session = files.session();
             let connection = session.connect("url".into()).await?;
             let wanted = table(vec![column("v", "TEXT", true)], &[]);
             connection.ensure_table("t".into(), wanted).await

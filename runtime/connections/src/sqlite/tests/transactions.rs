@@ -7,10 +7,11 @@ use std::{
 
 use rusqlite::types::Value as Stored;
 use tidegate_convert::Value;
-use tidegate_sandbox::{SqlError, SqlSession};
+use tidegate_sandbox::{LedgerError, SqlConnection, SqlError, SqlSession};
 use tokio::time::timeout;
 
-use super::harness::{Files, batch, insert_v, strings};
+use super::harness::{Files, batch, commit, insert_v, owner, rollback, strings};
+use crate::database::Database;
 
 fn count(files: &Files) -> i64 {
     match files.query("SELECT count(*) FROM t").remove(0) {
@@ -23,22 +24,29 @@ fn is_unavailable<T: std::fmt::Debug>(answer: &Result<T, SqlError>) -> bool {
     matches!(answer, Err(SqlError::Unavailable(_)))
 }
 
+fn is_rolled_back(answer: &Result<(), LedgerError>) -> bool {
+    matches!(
+        answer,
+        Err(LedgerError::RolledBack(SqlError::Unavailable(_)))
+    )
+}
+
 #[tokio::test]
 async fn commit_survives_and_rollback_leaves_nothing() {
     let files = Files::new();
     let (session, connection) = files.connect().await;
     // Nothing was written: nothing happens.
-    session.commit().await.unwrap();
-    session.rollback().await.unwrap();
+    commit(&session).await.unwrap();
+    rollback(&session).await.unwrap();
     files.execute("CREATE TABLE t (v)");
     let write = || connection.write(strings(&["a", "b"]), None, insert_v());
     write().await.unwrap();
     write().await.unwrap();
     assert_eq!(count(&files), 0);
-    session.rollback().await.unwrap();
+    rollback(&session).await.unwrap();
     assert_eq!(count(&files), 0);
     write().await.unwrap();
-    session.commit().await.unwrap();
+    commit(&session).await.unwrap();
     assert_eq!(count(&files), 2);
     write().await.unwrap();
     drop(session);
@@ -52,7 +60,7 @@ async fn commit_survives_and_rollback_leaves_nothing() {
     while is_unavailable(&connection.write(strings(&["c"]), None, insert_v()).await) {
         assert!(Instant::now() < deadline);
     }
-    session.commit().await.unwrap();
+    commit(&session).await.unwrap();
     assert_eq!(count(&files), 3);
 }
 
@@ -70,22 +78,29 @@ async fn a_failed_call_leaves_the_earlier_ones() {
         matches!(answer, Err(SqlError::Rejected { .. })),
         "{answer:?}"
     );
-    session.commit().await.unwrap();
+    commit(&session).await.unwrap();
     assert_eq!(count(&files), 1);
 }
 
 #[tokio::test]
-async fn two_keys_of_one_file_share_the_transaction() {
+async fn only_the_ledger_is_written_and_only_in_a_put() {
     let files = Files::new();
     let (session, connection) = files.connect().await;
     files.execute("CREATE TABLE t (v)");
     let same = session.connect("same".into()).await.unwrap();
-    for connection in [&connection, &same] {
-        let written = connection.write(strings(&["a"]), None, insert_v()).await;
-        assert_eq!(written, Ok(vec![]));
+    let answer = same.write(strings(&["a"]), None, insert_v()).await;
+    assert!(matches!(answer, Err(SqlError::Denied(_))), "{answer:?}");
+    for ends in [true, false] {
+        session.begin();
+        if ends {
+            session.commit(Vec::new()).await.unwrap();
+        } else {
+            session.rollback().await.unwrap();
+        }
+        let answer = connection.write(strings(&["a"]), None, insert_v()).await;
+        assert!(matches!(answer, Err(SqlError::Denied(_))), "{answer:?}");
     }
-    session.commit().await.unwrap();
-    assert_eq!(count(&files), 2);
+    assert_eq!(count(&files), 0);
 }
 
 #[tokio::test]
@@ -102,23 +117,22 @@ async fn another_writer_makes_it_unavailable() {
     let answer = waiter.write(strings(&["b"]), None, insert_v()).await;
     assert!(is_unavailable(&answer), "{answer:?}");
     assert!(began.elapsed() < Duration::from_secs(2));
-    one.commit().await.unwrap();
+    commit(&one).await.unwrap();
     waiter
         .write(strings(&["b"]), None, insert_v())
         .await
         .unwrap();
-    two.commit().await.unwrap();
+    commit(&two).await.unwrap();
     assert_eq!(count(&files), 2);
 }
 
 #[tokio::test]
 async fn a_full_disk_is_unavailable_and_leaves_nothing() {
     let files = Files::new();
-    let (shared, session) = files.session();
-    let connection = session.connect("url".into()).await.unwrap();
+    let database = files.database().await;
     files.execute("CREATE TABLE t (v)");
     {
-        let link = shared.links().remove(0);
+        let link = database.link().unwrap();
         let db = link.lock();
         let open = None::<fn(rusqlite::hooks::AuthContext<'_>) -> rusqlite::hooks::Authorization>;
         db.connection.authorizer(open);
@@ -127,12 +141,12 @@ async fn a_full_disk_is_unavailable_and_leaves_nothing() {
             .unwrap();
     }
     let small = strings(&["a"]);
-    connection
+    database
         .write(Arc::clone(&small), None, insert_v())
         .await
         .unwrap();
     let big = batch(None, vec![Value::Bytes(vec![1; 10_000]); 20]);
-    let answer = connection.write(Arc::clone(&big), None, insert_v()).await;
+    let answer = database.write(Arc::clone(&big), None, insert_v()).await;
     let Err(SqlError::Unavailable(reason)) = &answer else {
         panic!("{answer:?}");
     };
@@ -140,15 +154,14 @@ async fn a_full_disk_is_unavailable_and_leaves_nothing() {
         reason.contains("no space left") && reason.contains("SQLITE_FULL"),
         "{reason}"
     );
-    let answer = session.commit().await;
-    assert!(is_unavailable(&answer), "{answer:?}");
-    session.rollback().await.unwrap();
+    let answer = database.commit(owner(), Vec::new()).await;
+    assert!(is_rolled_back(&answer), "{answer:?}");
     assert_eq!(count(&files), 0);
     // As the first write of a put: nothing to lose, so nothing is doomed.
-    let answer = connection.write(big, None, insert_v()).await;
+    let answer = database.write(big, None, insert_v()).await;
     assert!(is_unavailable(&answer), "{answer:?}");
-    connection.write(small, None, insert_v()).await.unwrap();
-    session.commit().await.unwrap();
+    database.write(small, None, insert_v()).await.unwrap();
+    database.commit(owner(), Vec::new()).await.unwrap();
     assert_eq!(count(&files), 1);
 }
 
@@ -165,11 +178,10 @@ async fn a_table_that_rolls_back_loses_the_whole_put() {
         "{answer:?}"
     );
     assert!(is_unavailable(&write(&["d"]).await));
-    assert!(is_unavailable(&session.commit().await));
-    session.rollback().await.unwrap();
+    assert!(is_rolled_back(&commit(&session).await));
     assert_eq!(count(&files), 0);
     write(&["d"]).await.unwrap();
-    session.commit().await.unwrap();
+    commit(&session).await.unwrap();
     assert_eq!(count(&files), 1);
 }
 
@@ -186,16 +198,15 @@ async fn a_call_cut_off_dooms_the_put() {
     let rows = batch(None, vec![Value::Int64(1); 2_000_000]);
     let write = connection.write(rows, None, insert_v());
     assert!(timeout(Duration::from_millis(50), write).await.is_err());
-    assert!(is_unavailable(&session.commit().await));
     let write = connection.write(strings(&["b"]), None, insert_v());
     assert!(is_unavailable(&write.await));
-    session.rollback().await.unwrap();
+    assert!(is_rolled_back(&commit(&session).await));
     assert_eq!(count(&files), 0);
     connection
         .write(strings(&["c"]), None, insert_v())
         .await
         .unwrap();
-    session.commit().await.unwrap();
+    commit(&session).await.unwrap();
     assert_eq!(count(&files), 1);
 
     // Stopped inside a statement that would never end.
@@ -205,6 +216,6 @@ async fn a_call_cut_off_dooms_the_put() {
     );
     let write = connection.write(strings(&["d"]), None, insert_v());
     assert!(timeout(Duration::from_millis(50), write).await.is_err());
-    session.rollback().await.unwrap();
+    rollback(&session).await.unwrap();
     assert_eq!(count(&files), 1);
 }

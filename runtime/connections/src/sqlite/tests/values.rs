@@ -5,9 +5,9 @@ use std::sync::Arc;
 use num_bigint::BigInt;
 use rusqlite::types::Value as Stored;
 use tidegate_convert::{Decimal, Field, Schema, Struct, Type, Value, schema};
-use tidegate_sandbox::{SqlError, SqlSession, ValueSource};
+use tidegate_sandbox::{SqlError, ValueSource};
 
-use super::harness::{Files, batch, field, insert, insert_v, strings};
+use super::harness::{Files, batch, commit, field, insert, insert_v, strings};
 
 fn text(text: &str) -> Stored {
     Stored::Text(text.into())
@@ -107,7 +107,7 @@ async fn every_kind_of_value_is_stored() {
     let how = insert("t", &columns);
     let rows = batch(Some(schema), vec![Value::Struct(row)]);
     assert_eq!(connection.write(rows, None, how).await, Ok(vec![]));
-    session.commit().await.unwrap();
+    commit(&session).await.unwrap();
     for (name, case) in names.iter().zip(cases) {
         assert_eq!(files.query(&format!("SELECT {name} FROM t")), [case.2]);
     }
@@ -132,7 +132,7 @@ async fn sources_beside_the_value() {
     let rows = strings(&["none", "some", "more"]);
     let written = connection.write(rows, Some(vec![0, 2]), how).await;
     assert_eq!(written, Ok(vec![]));
-    session.commit().await.unwrap();
+    commit(&session).await.unwrap();
     assert_eq!(
         files.query(
             "SELECT concat_ws('|', hex(k), typeof(k), v, topic, partition, offset, \
@@ -155,7 +155,7 @@ async fn fields_descend_and_missing_ones_are_null() {
     let how = insert("t", &[("a", field("in.x")), ("b", field("in.none"))]);
     let rows = batch(None, vec![outer, Value::Null, Value::Int8(1)]);
     let errants = connection.write(rows, None, how).await.unwrap();
-    session.commit().await.unwrap();
+    commit(&session).await.unwrap();
     assert_eq!(files.query("SELECT a || typeof(b) FROM t"), [text("7null")]);
     let reasons: Vec<_> = errants.iter().map(|e| (e.row, e.reason.as_str())).collect();
     assert!(
@@ -197,7 +197,7 @@ async fn refused_rows_are_named_and_the_others_written() {
     );
     let how = insert("t", &[("id", field("id")), ("v", field("v"))]);
     let errants = connection.write(rows, None, how).await.unwrap();
-    session.commit().await.unwrap();
+    commit(&session).await.unwrap();
     let expected = [
         (
             1,
@@ -243,6 +243,6 @@ async fn a_missing_table_is_no_row_s_fault() {
     files.execute("CREATE TABLE t (v)");
     let written = connection.write(strings(&["x"]), None, insert_v()).await;
     assert_eq!(written, Ok(vec![]));
-    session.commit().await.unwrap();
+    commit(&session).await.unwrap();
     assert_eq!(files.query("SELECT v FROM t"), [text("x")]);
 }
