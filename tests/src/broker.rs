@@ -139,7 +139,7 @@ impl Broker {
                 "kafka.tools.StorageTool",
                 "format",
                 "-t",
-                "MkU3OEVBNTcwNTJENDM2Qk",
+                &cluster_id(),
                 "-c",
             ])
             .arg(self.properties_file());
@@ -192,8 +192,19 @@ impl Broker {
              share.coordinator.state.topic.replication.factor=1\n\
              share.coordinator.state.topic.min.isr=1\n\
              group.initial.rebalance.delay.ms=0\n\
+             group.min.session.timeout.ms=1000\n\
              auto.create.topics.enable=false\n{security}",
             self.scratch.text("data")
         )
     }
+}
+
+/// 16 bytes in URL-safe base64 without padding; every broker is a cluster of its own.
+fn cluster_id() -> String {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut id: Vec<u8> = (0..21).map(|_| alphabet[fastrand::usize(..64)]).collect();
+    // No command takes a first "-" for a value, and the last digit has four bits only.
+    id[0] = b'M';
+    id.push(b'Q');
+    String::from_utf8(id).unwrap()
 }

@@ -4,6 +4,7 @@
 pub mod broker;
 pub mod certificates;
 pub mod files;
+pub mod items;
 pub mod java;
 pub mod kafka;
 pub mod meter;
@@ -13,5 +14,6 @@ pub mod process;
 pub mod rest;
 pub mod scratch;
 pub mod tally;
+pub mod target;
 pub mod wait;
 pub mod worker;
