@@ -7,7 +7,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -28,13 +28,34 @@ pub struct Record {
     pub key: Option<Vec<u8>>,
     /// Its value.
     pub value: Option<Vec<u8>>,
+    /// Its headers, in order.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 impl Record {
+    /// The text of a header; panics if there is none.
+    #[track_caller]
+    pub fn header(&self, name: &str) -> &str {
+        let found = self.headers.iter().find(|(key, _)| key == name);
+        let value = found.and_then(|(_, value)| value.as_deref());
+        let value = value.unwrap_or_else(|| panic!("no header {name} in {:?}", self.headers));
+        std::str::from_utf8(value).unwrap()
+    }
+
     /// The value as text.
     pub fn text(&self) -> String {
         String::from_utf8(self.value.clone().expect("a value")).unwrap()
     }
+}
+
+fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, Option<Vec<u8>>)> {
+    let Some(headers) = message.headers() else {
+        return Vec::new();
+    };
+    headers
+        .iter()
+        .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+        .collect()
 }
 
 /// A cluster, by its bootstrap servers.
@@ -175,6 +196,7 @@ impl Kafka {
                 offset: message.offset(),
                 key: message.key().map(<[u8]>::to_vec),
                 value: message.payload().map(<[u8]>::to_vec),
+                headers: headers(message),
             });
         });
         records
@@ -183,6 +205,19 @@ impl Kafka {
     /// The values that are there now, as text.
     pub fn read_texts(&self, topic: &str) -> Vec<String> {
         self.read(topic).iter().map(Record::text).collect()
+    }
+
+    /// Deletes a topic, and waits until it is gone.
+    pub fn delete_topic(&self, name: &str) {
+        let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let options = AdminOptions::new().operation_timeout(Some(LIMIT));
+        let answers = runtime
+            .block_on(admin.delete_topics(&[name], &options))
+            .unwrap();
+        answers.into_iter().for_each(|answer| drop(answer.unwrap()));
     }
 
     /// What a group has committed for each partition of a topic; none where it has not.

@@ -116,6 +116,11 @@ impl Rest {
         self.send("PUT", path, Some(body))
     }
 
+    /// PATCH of JSON.
+    pub fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send("PATCH", path, Some(body))
+    }
+
     /// PUT or POST without a body, as for `pause` and `restart`.
     pub fn call(&self, method: &str, path: &str) -> Answer {
         self.try_send(method, path, "application/json", Some(&[]))

@@ -25,6 +25,13 @@ impl Target {
         matches!(self, Self::Sqlite(_))
     }
 
+    /// What a refusal by a check is called.
+    pub fn check_violation(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "SQLITE_CONSTRAINT_CHECK",
+        }
+    }
+
     /// Runs statements.
     pub fn execute(&self, sql: &str) {
         match self {

@@ -63,6 +63,7 @@ impl WorkerSetup {
             scratch,
             port,
             connector_files: Vec::new(),
+            failpoint: None,
             process: None,
         };
         worker.launch();
@@ -76,6 +77,7 @@ pub struct Worker {
     scratch: Scratch,
     port: u16,
     connector_files: Vec<PathBuf>,
+    failpoint: Option<String>,
     process: Option<Process>,
 }
 
@@ -126,6 +128,11 @@ impl Worker {
         self.connector_files = files;
     }
 
+    /// Where the next start dies by itself: `NAME` or `NAME:VISITS`.
+    pub fn set_failpoint(&mut self, failpoint: Option<&str>) {
+        self.failpoint = failpoint.map(str::to_owned);
+    }
+
     /// The running process.
     pub fn process(&mut self) -> &mut Process {
         self.process.as_mut().expect("a running worker")
@@ -168,6 +175,9 @@ impl Worker {
             .args(&self.connector_files)
             // Paths in a connector's configuration may be relative.
             .current_dir(self.scratch.path());
+        if let Some(failpoint) = &self.failpoint {
+            command.env("TIDEGATE_FAILPOINT", failpoint);
+        }
         self.process = Some(Process::spawn(command, &self.scratch.join("worker.log")));
     }
 
