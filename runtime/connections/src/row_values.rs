@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use tidegate_convert::{Decimal, Schema, Value, to_connect_header};
+use tidegate_convert::{ConvertError, Decimal, Schema, Value, to_connect_header};
 use tidegate_sandbox::{SinkBatch, SqlValue, ValueSource, Write};
 
 use crate::fields;
@@ -114,9 +114,11 @@ impl Row<'_> {
         let found =
             of_row.and_then(|all| all.iter().rev().find(|(key, _)| *key == name.as_bytes()));
         match found {
-            Some((_, value)) => to_connect_header(*value)
-                .map(|header| header.value)
-                .map_err(|error| format!("header {name:?}: {error}")),
+            Some((_, value)) => match to_connect_header(*value) {
+                Ok(header) => Ok(header.value),
+                Err(ConvertError::NullHeader) => Ok(Value::Null),
+                Err(error) => Err(format!("header {name:?}: {error}")),
+            },
             None => Ok(Value::Null),
         }
     }

@@ -7,11 +7,13 @@ mod doomed;
 mod error;
 mod foreign;
 mod identifier;
-mod insert;
 mod ledger;
 mod link;
+mod plan;
+mod refusal;
 mod table;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub(crate) use database::SqliteDatabase;

@@ -13,10 +13,10 @@ use tokio::runtime::Handle;
 
 use super::{
     doomed::Doomed,
-    insert, ledger,
+    ledger,
     ledger::Position,
     link::{Db, Link},
-    table,
+    table, write,
 };
 use crate::{
     cut_off::{CutOff, blocking},
@@ -149,7 +149,7 @@ impl SqlConnection for SqliteDatabase {
         how: Write,
     ) -> SqlFuture<'_, Vec<Errant>> {
         Box::pin(self.run(move |db, doomed, cut_off| {
-            insert::write(db, doomed, cut_off, &batch, selection.as_deref(), &how)
+            write::write(db, doomed, cut_off, &batch, selection.as_deref(), &how)
         }))
     }
 }

@@ -134,6 +134,12 @@ impl Db {
         self.host.with(work)
     }
 
+    /// Makes SQLite notice what others have changed about tables and indexes: reading does.
+    pub(super) fn reload(&self) -> rusqlite::Result<()> {
+        let read = "SELECT count(*) FROM sqlite_schema";
+        self.connection.query_row(read, [], |_| Ok(()))
+    }
+
     pub(super) fn failed(&self, error: &rusqlite::Error) -> SqlError {
         error::whole(&self.file, error)
     }

@@ -2,6 +2,7 @@
 
 mod harness;
 mod ledger;
+mod modes;
 mod refusals;
 mod tables;
 mod transactions;
