@@ -13,12 +13,15 @@ pub(crate) struct Found<'a> {
     pub(crate) value: Cow<'a, Value>,
 }
 
+/// Its key and its value.
+type Header<'a> = (&'a [u8], Option<&'a [u8]>);
+
 /// The rows of a batch as sources of values.
 pub(crate) struct RowValues<'a> {
     batch: &'a SinkBatch,
     wants_key: bool,
     wants_value: bool,
-    headers: Vec<Vec<(&'a [u8], Option<&'a [u8]>)>>,
+    headers: Vec<Vec<Header<'a>>>,
 }
 
 /// One row, its key and value unpacked once.
@@ -62,7 +65,7 @@ impl<'a> RowValues<'a> {
     }
 }
 
-fn headers(batch: &SinkBatch) -> Vec<Vec<(&[u8], Option<&[u8]>)>> {
+fn headers(batch: &SinkBatch) -> Vec<Vec<Header<'_>>> {
     let Some(headers) = &batch.headers else {
         return Vec::new();
     };
@@ -147,7 +150,7 @@ fn field<'a>(
 }
 
 /// A constant as a value of Connect, whose timestamps have milliseconds.
-fn constant(value: &SqlValue) -> Result<Value, String> {
+pub(crate) fn constant(value: &SqlValue) -> Result<Value, String> {
     Ok(match value {
         SqlValue::Null => Value::Null,
         SqlValue::Boolean(truth) => Value::Boolean(*truth),

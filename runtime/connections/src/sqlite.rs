@@ -2,6 +2,7 @@
 
 mod authorizer;
 mod bind;
+mod cursor;
 mod database;
 mod doomed;
 mod error;
@@ -10,6 +11,8 @@ mod identifier;
 mod ledger;
 mod link;
 mod plan;
+mod query;
+mod read_rows;
 mod refusal;
 mod table;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod harness;
 mod ledger;
 mod modes;
+mod queries;
 mod refusals;
 mod tables;
 mod transactions;
