@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use tidegate_convert::{Decimal, Schema, Value, to_connect_header};
+use tidegate_convert::{ConvertError, Decimal, Schema, Value, to_connect_header};
 use tidegate_sandbox::{SinkBatch, SqlValue, ValueSource, Write};
 
 use crate::fields;
@@ -13,12 +13,15 @@ pub(crate) struct Found<'a> {
     pub(crate) value: Cow<'a, Value>,
 }
 
+/// Its key and its value.
+type Header<'a> = (&'a [u8], Option<&'a [u8]>);
+
 /// The rows of a batch as sources of values.
 pub(crate) struct RowValues<'a> {
     batch: &'a SinkBatch,
     wants_key: bool,
     wants_value: bool,
-    headers: Vec<Vec<(&'a [u8], Option<&'a [u8]>)>>,
+    headers: Vec<Vec<Header<'a>>>,
 }
 
 /// One row, its key and value unpacked once.
@@ -62,7 +65,7 @@ impl<'a> RowValues<'a> {
     }
 }
 
-fn headers(batch: &SinkBatch) -> Vec<Vec<(&[u8], Option<&[u8]>)>> {
+fn headers(batch: &SinkBatch) -> Vec<Vec<Header<'_>>> {
     let Some(headers) = &batch.headers else {
         return Vec::new();
     };
@@ -114,9 +117,11 @@ impl Row<'_> {
         let found =
             of_row.and_then(|all| all.iter().rev().find(|(key, _)| *key == name.as_bytes()));
         match found {
-            Some((_, value)) => to_connect_header(*value)
-                .map(|header| header.value)
-                .map_err(|error| format!("header {name:?}: {error}")),
+            Some((_, value)) => match to_connect_header(*value) {
+                Ok(header) => Ok(header.value),
+                Err(ConvertError::NullHeader) => Ok(Value::Null),
+                Err(error) => Err(format!("header {name:?}: {error}")),
+            },
             None => Ok(Value::Null),
         }
     }
@@ -145,7 +150,7 @@ fn field<'a>(
 }
 
 /// A constant as a value of Connect, whose timestamps have milliseconds.
-fn constant(value: &SqlValue) -> Result<Value, String> {
+pub(crate) fn constant(value: &SqlValue) -> Result<Value, String> {
     Ok(match value {
         SqlValue::Null => Value::Null,
         SqlValue::Boolean(truth) => Value::Boolean(*truth),

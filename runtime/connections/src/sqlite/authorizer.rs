@@ -49,6 +49,21 @@ impl HostStatement {
     }
 }
 
+/// From now on `connection` only reads.
+pub(super) fn read_only(connection: &Connection) {
+    connection.authorizer(Some(|context: AuthContext<'_>| {
+        let writes = matches!(
+            context.action,
+            AuthAction::Insert { .. } | AuthAction::Update { .. } | AuthAction::Delete { .. }
+        );
+        if !writes && allowed(&context.action, false) {
+            Authorization::Allow
+        } else {
+            Authorization::Deny
+        }
+    }));
+}
+
 fn allowed(action: &AuthAction<'_>, host: bool) -> bool {
     match action {
         AuthAction::Select | AuthAction::Read { .. } | AuthAction::Recursive => true,

@@ -16,17 +16,25 @@ pub(super) struct Parameters<'a, 'db> {
     pub(super) statement: &'a mut Statement<'db>,
     pub(super) file: &'a Path,
     /// Space for texts.
-    pub(super) scratch: Vec<u8>,
+    pub(super) scratch: &'a mut Vec<u8>,
+}
+
+/// Why a parameter was not given.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// What is wrong with the value.
+    Value(String),
+    /// SQLite did not take it.
+    Statement(Failure),
 }
 
 impl Parameters<'_, '_> {
-    /// Gives parameter `number`, from 1, a value of Connect. `column` is for errors.
+    /// Gives parameter `number`, from 1, a value of Connect.
     pub(super) fn value(
         &mut self,
         number: usize,
-        column: &str,
         (schema, value): Typed<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Problem> {
         let value = match value {
             Value::Null => ValueRef::Null,
             Value::Boolean(truth) => ValueRef::Integer(i64::from(*truth)),
@@ -34,8 +42,8 @@ impl Parameters<'_, '_> {
             Value::Int16(number) => ValueRef::Integer(i64::from(*number)),
             Value::Int32(number) => ValueRef::Integer(i64::from(*number)),
             Value::Int64(number) => ValueRef::Integer(*number),
-            Value::Float32(number) => real(column, f64::from(*number))?,
-            Value::Float64(number) => real(column, *number)?,
+            Value::Float32(number) => real(f64::from(*number))?,
+            Value::Float64(number) => real(*number)?,
             Value::String(text) => ValueRef::Text(text.as_bytes()),
             Value::Bytes(bytes) => ValueRef::Blob(bytes),
             Value::Decimal(_)
@@ -44,21 +52,21 @@ impl Parameters<'_, '_> {
             | Value::Map(_)
             | Value::Struct(_) => {
                 self.scratch.clear();
-                write_text(&mut self.scratch, schema, value)
-                    .map_err(|error| Failure::Row(format!("column {column:?}: {error}")))?;
-                ValueRef::Text(&self.scratch)
+                write_text(self.scratch, schema, value)
+                    .map_err(|error| Problem::Value(error.to_string()))?;
+                ValueRef::Text(self.scratch)
             }
         };
-        bind(self.statement, self.file, number, value)
+        self.statement
+            .raw_bind_parameter(number, Borrowed(value))
+            .map_err(|error| Problem::Statement(error::failure(self.file, &error)))
     }
 }
 
 /// SQLite would make NULL of it without a word.
-fn real(column: &str, number: f64) -> Result<ValueRef<'static>, Failure> {
+fn real(number: f64) -> Result<ValueRef<'static>, Problem> {
     if number.is_nan() {
-        return Err(Failure::Row(format!(
-            "column {column:?}: the value is NaN, which SQLite cannot store"
-        )));
+        return Err(Problem::Value("SQLite cannot store NaN".to_owned()));
     }
     Ok(ValueRef::Real(number))
 }
@@ -69,15 +77,4 @@ impl ToSql for Borrowed<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(self.0))
     }
-}
-
-fn bind(
-    statement: &mut Statement<'_>,
-    file: &Path,
-    number: usize,
-    value: ValueRef<'_>,
-) -> Result<(), Failure> {
-    statement
-        .raw_bind_parameter(number, Borrowed(value))
-        .map_err(|error| error::failure(file, &error))
 }

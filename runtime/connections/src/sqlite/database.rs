@@ -3,20 +3,22 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use tidegate_sandbox::{
     Errant, LedgerError, LedgerFuture, LedgerOwner, LedgerPartition, LedgerPosition, LedgerStart,
     SinkBatch, SqlConnection, SqlCursor, SqlError, SqlFuture, SqlValue, Table, Write,
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Semaphore};
 
 use super::{
+    cursor::{self, Query},
     doomed::Doomed,
-    insert, ledger,
+    ledger,
     ledger::Position,
-    link::{Db, Link},
-    table,
+    link::{self, Db, Link},
+    table, write,
 };
 use crate::{
     cut_off::{CutOff, blocking},
@@ -27,21 +29,30 @@ use crate::{
 
 /// An open file.
 pub(crate) struct SqliteDatabase {
+    file: PathBuf,
+    lock_timeout: Duration,
     link: Option<Arc<Link>>,
     doomed: Arc<Doomed>,
+    queries: Arc<Semaphore>,
 }
 
 impl SqliteDatabase {
     /// Opens the file, and makes it if there is none.
     pub(crate) async fn open(path: PathBuf, settings: &SessionSettings) -> Result<Self, SqlError> {
-        let (directories, timeout) = (settings.directories.clone(), settings.lock_timeout);
+        let directories = settings.directories.clone();
+        let lock_timeout = settings.lock_timeout.min(link::MAX_BUSY_TIMEOUT);
         let open = move |_: &CutOff| {
             let file = grant::database_file(Path::new(&path), &directories)?;
-            Link::open(&file, timeout)
+            let link = Link::open(&file, lock_timeout)?;
+            Ok((file, link))
         };
+        let (file, link) = blocking(|| (), open).await?;
         Ok(Self {
-            link: Some(Arc::new(blocking(|| (), open).await?)),
+            file,
+            lock_timeout,
+            link: Some(Arc::new(link)),
             doomed: Arc::default(),
+            queries: Arc::new(Semaphore::new(cursor::MAX_QUERIES)),
         })
     }
 
@@ -138,8 +149,27 @@ impl SqlConnection for SqliteDatabase {
         Box::pin(self.run(move |db, _, _| table::ensure(db, &name, &wanted)))
     }
 
-    fn query(&self, _: String, _: Vec<SqlValue>) -> SqlFuture<'_, Arc<dyn SqlCursor>> {
-        Box::pin(async { Err(SqlError::Denied("queries are not available yet".to_owned())) })
+    fn query(
+        &self,
+        statement: String,
+        parameters: Vec<SqlValue>,
+    ) -> SqlFuture<'_, Arc<dyn SqlCursor>> {
+        Box::pin(async move {
+            let permit = Arc::clone(&self.queries).try_acquire_owned().map_err(|_| {
+                SqlError::Denied(format!(
+                    "{} queries are open; drop a cursor before the next",
+                    cursor::MAX_QUERIES
+                ))
+            })?;
+            let query = Query {
+                file: self.file.clone(),
+                lock_timeout: self.lock_timeout,
+                statement,
+                parameters,
+                _permit: permit,
+            };
+            cursor::open(query).await
+        })
     }
 
     fn write(
@@ -149,7 +179,7 @@ impl SqlConnection for SqliteDatabase {
         how: Write,
     ) -> SqlFuture<'_, Vec<Errant>> {
         Box::pin(self.run(move |db, doomed, cut_off| {
-            insert::write(db, doomed, cut_off, &batch, selection.as_deref(), &how)
+            write::write(db, doomed, cut_off, &batch, selection.as_deref(), &how)
         }))
     }
 }

@@ -56,7 +56,7 @@ fn message(error: &Error) -> String {
 
 /// SQLite's name of the extended code.
 fn code(error: &Error) -> std::borrow::Cow<'static, str> {
-    let Some(error) = error.sqlite_error() else {
+    let (Error::SqliteFailure(error, _) | Error::SqlInputError { error, .. }) = error else {
         return "SQLITE".into();
     };
     match error.extended_code {

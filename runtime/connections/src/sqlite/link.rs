@@ -20,7 +20,7 @@ const MAX_ROW_BYTES: i32 = 256 << 20;
 /// Triggers that call triggers.
 const MAX_TRIGGER_DEPTH: i32 = 50;
 /// No wait is longer; SQLite counts milliseconds in 32 bits.
-const MAX_BUSY_TIMEOUT: Duration = Duration::from_secs(3_600);
+pub(super) const MAX_BUSY_TIMEOUT: Duration = Duration::from_secs(3_600);
 /// SQLite's instructions between looks at whether to stop: well below a millisecond.
 const STOP_CHECK_STEPS: i32 = 10_000;
 
@@ -33,13 +33,9 @@ pub(crate) struct Link {
 impl Link {
     /// Opens `file`, a canonical path, and makes it if there is none.
     pub(crate) fn open(file: &Path, busy_timeout: Duration) -> Result<Self, SqlError> {
-        let db = Db::open(file, busy_timeout.min(MAX_BUSY_TIMEOUT))?;
+        let db = Db::open(file, busy_timeout)?;
         let stop = Arc::<AtomicBool>::default();
-        // Not sqlite3_interrupt: it forgets a call that is just about to run its statement.
-        let stopped = Arc::clone(&stop);
-        let handler = move || stopped.load(Ordering::SeqCst);
-        db.connection
-            .progress_handler(STOP_CHECK_STEPS, Some(handler));
+        stop_when(&db.connection, &stop);
         Ok(Self {
             db: Mutex::new(db),
             stop,
@@ -58,6 +54,26 @@ impl Link {
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
     }
+}
+
+/// Statements of `connection` fail soon after `stop` is set.
+pub(super) fn stop_when(connection: &Connection, stop: &Arc<AtomicBool>) {
+    // Not sqlite3_interrupt: it forgets a call that is just about to run its statement.
+    let stopped = Arc::clone(stop);
+    let handler = move || stopped.load(Ordering::SeqCst);
+    connection.progress_handler(STOP_CHECK_STEPS, Some(handler));
+}
+
+/// The file may come from anywhere, and lead nowhere else.
+pub(super) fn harden(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_WORKER_THREADS, 0)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_TRIGGER_DEPTH, MAX_TRIGGER_DEPTH)?;
+    Ok(())
 }
 
 /// An open file.
@@ -106,13 +122,7 @@ impl Db {
     fn restrict(connection: Connection, file: &Path) -> rusqlite::Result<Self> {
         // FULL: a commit that was answered survives a loss of power (D2, D8).
         connection.pragma_update(None, "synchronous", "full")?;
-        connection.pragma_update(None, "trusted_schema", false)?;
-        connection.pragma_update(None, "cell_size_check", true)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-        connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
-        connection.set_limit(Limit::SQLITE_LIMIT_WORKER_THREADS, 0)?;
-        connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)?;
-        connection.set_limit(Limit::SQLITE_LIMIT_TRIGGER_DEPTH, MAX_TRIGGER_DEPTH)?;
+        harden(&connection)?;
         let host = HostStatement::default();
         host.install(&connection);
         Ok(Self {
@@ -132,6 +142,12 @@ impl Db {
     /// Runs `work`, whose statements may write the ledger.
     pub(super) fn as_host<T>(&self, work: impl FnOnce() -> T) -> T {
         self.host.with(work)
+    }
+
+    /// Makes SQLite notice what others have changed about tables and indexes: reading does.
+    pub(super) fn reload(&self) -> rusqlite::Result<()> {
+        let read = "SELECT count(*) FROM sqlite_schema";
+        self.connection.query_row(read, [], |_| Ok(()))
     }
 
     pub(super) fn failed(&self, error: &rusqlite::Error) -> SqlError {

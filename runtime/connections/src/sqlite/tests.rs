@@ -2,6 +2,8 @@
 
 mod harness;
 mod ledger;
+mod modes;
+mod queries;
 mod refusals;
 mod tables;
 mod transactions;

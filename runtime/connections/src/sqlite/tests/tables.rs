@@ -1,7 +1,7 @@
 //! Describing and making tables.
 
 use rusqlite::types::Value as Stored;
-use tidegate_sandbox::{SqlError, ValueSource};
+use tidegate_sandbox::{SqlError, ValueSource, Write};
 
 use super::harness::{Files, column, commit, field, insert, insert_v, strings, table};
 
@@ -115,11 +115,25 @@ async fn writes_that_make_no_sense_are_denied() {
     let files = Files::new();
     let (_session, connection) = files.connect().await;
     files.execute("CREATE TABLE t (v)");
-    let mut upsert = insert_v();
-    upsert.mode = "upsert".into();
+    let how = |mode: &str, identity: &[&str]| Write {
+        mode: mode.into(),
+        identity: identity.iter().map(|name| (*name).to_owned()).collect(),
+        ..insert_v()
+    };
+    let tombstones = Write {
+        delete_tombstones: true,
+        ..insert_v()
+    };
     let long = "x".repeat(2000);
     for (how, selection) in [
-        (upsert, None),
+        (how("merge", &["v"]), None),
+        (how("upsert", &[]), None),
+        (how("upsert", &["other"]), None),
+        (how("upsert", &["v", "V"]), None),
+        (how("update", &[]), None),
+        (how("update", &["v"]), None),
+        (how("delete", &[]), None),
+        (tombstones, None),
         (insert("t", &[]), None),
         (insert("t", &[("v", field("a")), ("V", field("b"))]), None),
         (insert("t", &[("v", field(&long))]), None),

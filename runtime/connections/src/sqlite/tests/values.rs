@@ -205,13 +205,17 @@ async fn refused_rows_are_named_and_the_others_written() {
         ),
         (
             2,
-            "column \"v\": the value is NaN, which SQLite cannot store",
+            "column \"v\" of type INT cannot take a value of type float64: SQLite cannot store NaN",
         ),
         (
             3,
             "SQLITE_CONSTRAINT_PRIMARYKEY: UNIQUE constraint failed: t.id",
         ),
-        (4, "SQLITE_MISMATCH: datatype mismatch"),
+        (
+            4,
+            "SQLITE_MISMATCH: datatype mismatch: column \"id\" of type INTEGER cannot take a \
+             value of type string",
+        ),
         (
             5,
             "SQLITE_CONSTRAINT_CHECK: CHECK constraint failed: v < 10",
