@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tidegate_tests::broker::Broker;
 use tidegate_tests::items::{ItemCount, item};
+use tidegate_tests::kafka::Kafka;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::target::Target;
 use tidegate_tests::wait::wait_until;
@@ -58,48 +59,54 @@ impl Batch {
     }
 }
 
+/// A sink with a topic, a queue and a table of its own.
 struct Sink {
-    broker: Broker,
+    name: &'static str,
+    kafka: Kafka,
     target: Target,
     worker: Worker,
     batch: Batch,
+    _directory: Scratch,
 }
 
 impl Sink {
     /// A stage on which nothing runs yet but the worker.
-    fn new(batch: Batch) -> Self {
+    fn new(name: &'static str, batch: Batch) -> Self {
         let directory = Scratch::new("sqlite");
         let target = Target::Sqlite(directory.join("items.db"));
         target.execute(CREATE);
-        let broker = Broker::start();
-        broker.client().create_topic("items", 1);
+        let broker = Broker::shared();
+        let kafka = broker.client();
+        kafka.create_topic(name, 1);
         let records = batch.texts.iter().map(|text| (Some("key"), text.as_str()));
-        broker.client().produce("items", records);
+        kafka.produce(name, records);
         let directories = directory.path().display().to_string();
-        let worker = Worker::setup(&broker)
+        let worker = Worker::setup(broker)
             .set("tidegate.directories", &directories)
             .set("offset.flush.interval.ms", "300")
             .start();
         worker.rest().upload_guests(&["sql-sink"]);
-        std::mem::forget(directory);
         Self {
-            broker,
+            name,
+            kafka,
             target,
             worker,
             batch,
+            _directory: directory,
         }
     }
 
     fn create(&self, more: &[(&str, &str)]) {
         let connection = self.target.connection();
+        let dead = self.dead();
         let mut config = vec![
             ("connector.class", "sql-sink"),
-            ("topics", "items"),
+            ("topics", self.name),
             ("value.converter", "JsonConverter"),
             ("value.converter.schemas.enable", "false"),
             ("table.name.format", "items"),
             ("insert.mode", "insert"),
-            ("errors.deadletterqueue.topic.name", "dead"),
+            ("errors.deadletterqueue.topic.name", dead.as_str()),
             ("errors.deadletterqueue.topic.replication.factor", "1"),
             ("errors.deadletterqueue.context.headers.enable", "true"),
             ("consumer.override.max.poll.records", "500"),
@@ -108,7 +115,12 @@ impl Sink {
         ];
         config.extend(connection.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         config.extend(more);
-        self.worker.rest().create("items", &config);
+        self.worker.rest().create(self.name, &config);
+    }
+
+    /// The dead letter queue's topic.
+    fn dead(&self) -> String {
+        format!("{}-dead", self.name)
     }
 
     fn wait_until_done(&self) {
@@ -126,7 +138,7 @@ impl Sink {
     /// How often each dead letter is in the queue, by its value.
     fn dead_letters(&self) -> BTreeMap<String, usize> {
         let mut count = BTreeMap::new();
-        for text in self.broker.client().read_texts("dead") {
+        for text in self.kafka.read_texts(&self.dead()) {
             *count.entry(text).or_default() += 1;
         }
         count
@@ -155,19 +167,24 @@ impl Sink {
 
 #[test]
 fn refused_rows_are_dead_letters_once_and_all_others_arrive() {
-    let sink = Sink::new(Batch::new(3_000, 250));
+    let sink = Sink::new("refused", Batch::new(3_000, 250));
     sink.create(&[("errors.tolerance", "all")]);
     sink.wait_until_done();
     sink.assert_exact();
     let letters = sink.assert_dead_letters_complete();
     assert!(letters.values().all(|count| *count == 1), "{letters:?}");
-    let records = sink.broker.client().read("dead");
+    let records = sink.kafka.read(&sink.dead());
     for record in &records {
         let header = |name: &str| record.header(&format!("__connect.errors.{name}"));
         assert_eq!(record.key.as_deref(), Some(b"key".as_slice()));
         assert_eq!(
-            [header("topic"), header("partition"), header("connector.name"), header("task.id")],
-            ["items", "0", "items", "0"]
+            [
+                header("topic"),
+                header("partition"),
+                header("connector.name"),
+                header("task.id")
+            ],
+            ["refused", "0", "refused", "0"]
         );
         let offset: usize = header("offset").parse().unwrap();
         assert_eq!(sink.batch.texts[offset], record.text());
@@ -185,50 +202,52 @@ fn refused_rows_are_dead_letters_once_and_all_others_arrive() {
         }
     }
     let metrics = sink.worker.rest().get("/metrics").text;
-    let counted = format!("tidegate_dead_letters_total{{connector=\"items\"}} {}", records.len());
+    let counted = format!(
+        "tidegate_dead_letters_total{{connector=\"refused\"}} {}",
+        records.len()
+    );
     assert!(metrics.contains(&counted), "{metrics}");
 }
 
 #[test]
 fn without_tolerance_a_refused_row_takes_its_put_back_and_fails_the_task() {
-    let sink = Sink::new(Batch::new(100, 1_000));
+    let sink = Sink::new("intolerant", Batch::new(100, 1_000));
     sink.create(&[]);
-    let trace = sink.worker.rest().wait_for_failed_task("items");
-    assert!(trace.contains("items-0@100"), "{trace}");
+    let trace = sink.worker.rest().wait_for_failed_task(sink.name);
+    assert!(trace.contains("intolerant-0@100"), "{trace}");
     assert_eq!(sink.target.number("SELECT count(*) FROM items"), Some(0));
     assert_eq!(sink.target.progress(), Some(0));
-    assert!(sink.broker.client().partitions("dead").is_empty());
+    assert!(sink.kafka.partitions(&sink.dead()).is_empty());
 }
 
-/// Every arrow between the steps of a put, in order.
-const ARROWS: [&str; 6] = [
-    "guest-put",
-    "dead-letters-acked",
-    "before-commit",
-    "offsets-written",
-    "committed",
-    "group-committed",
+/// Every arrow between the steps of a put, in order, and which visit is one with dead letters and
+/// rows behind it.
+const ARROWS: [(&str, u32); 6] = [
+    ("guest-put", 2),
+    ("dead-letters-acked", 2),
+    ("before-commit", 2),
+    ("offsets-written", 2),
+    ("committed", 2),
+    ("group-committed", 1),
 ];
 
 #[test]
 fn a_worker_that_dies_between_two_steps_of_a_put_loses_and_doubles_nothing() {
-    for arrow in ARROWS {
-        let mut sink = Sink::new(Batch::new(3_000, 250));
+    for (arrow, visit) in ARROWS {
+        let mut sink = Sink::new(arrow, Batch::new(3_000, 250));
         sink.worker.stop();
-        sink.worker.set_failpoint(Some(&format!("{arrow}:2")));
+        sink.worker.set_failpoint(Some(&format!("{arrow}:{visit}")));
         sink.worker.start_again();
         sink.create(&[("errors.tolerance", "all")]);
         let status = sink.worker.wait_ended();
         assert!(!status.success(), "{arrow}: {status}");
-        let group: i64 = sink
-            .broker
-            .client()
-            .committed("connect-items", "items")
-            .iter()
-            .filter_map(|(_, offset)| *offset)
-            .sum();
+        let committed = sink.kafka.committed(&format!("connect-{arrow}"), arrow);
+        let group: i64 = committed.iter().filter_map(|(_, offset)| *offset).sum();
         let stored = sink.target.progress().unwrap_or_default();
-        assert!(group as usize <= stored, "{arrow}: {group} in the group, {stored} stored");
+        assert!(
+            group as usize <= stored,
+            "{arrow}: {group} in the group, {stored} stored"
+        );
         sink.worker.set_failpoint(None);
         sink.worker.start_again();
         sink.wait_until_done();

@@ -37,6 +37,7 @@ fn records_are_read_with_their_places() {
         offset,
         key: key.map(<[u8]>::to_vec),
         value: Some(value.as_bytes().to_vec()),
+        headers: Vec::new(),
     };
     assert_eq!(
         kafka.read("places"),

@@ -2,6 +2,7 @@
 //! transaction (D8).
 
 use rusqlite::{OptionalExtension, Row, named_params};
+use tidegate_model::failpoint;
 use tidegate_sandbox::{
     LedgerError, LedgerOwner, LedgerPartition, LedgerPosition, LedgerStart, SqlError,
     TopicPartition,
@@ -140,6 +141,7 @@ pub(super) fn commit(
     }
     // Last, so that nothing comes between the check of the fence and COMMIT.
     let marked = db.as_host(|| marks.iter().try_for_each(|mark| set(db, owner, mark)));
+    failpoint::reached("offsets-written");
     end(db, marked)
 }
 
