@@ -40,7 +40,8 @@ test-system *ARGS: build kafka
     scripts/test-system.sh {{ARGS}}
 
 # Measure beside Kafka Connect: `just bench files`
-bench *ARGS: build kafka
+bench *ARGS: build
+    scripts/kafka-fetch.sh --with-jdbc > /dev/null
     target/release/bench {{ARGS}}
 
 # Fetch the Kafka that tests and benches run against

@@ -2,21 +2,32 @@
 # Fetches Apache Kafka (broker, command line tools, Connect worker, file connector) from Maven
 # Central. Tests and benches run against it; Tidegate itself needs none of it.
 #
-# usage: scripts/kafka-fetch.sh [DIR]
+# usage: scripts/kafka-fetch.sh [--with-jdbc] [DIR]
+#   --with-jdbc: Debezium's JDBC sink too, a peer that benches measure
 #   DIR defaults to ${XDG_CACHE_HOME:-$HOME/.cache}/tidegate/kafka-VERSION. Prints DIR on stdout.
 #   DIR/libs          one class path: broker, tools, Connect worker
 #   DIR/plugins/file  the file connector, for plugin.path=DIR/plugins
+#   DIR/jdbc-plugins  the same for Debezium's JDBC sink, if asked for
 #   DIR/log4j2.yaml   logs to stdout
 set -euo pipefail
 
 # 4.4.0 is announced, but several of its Connect modules are not published everywhere.
 version=4.3.1
 log4j=2.25.3
+# 3.6.0 is announced, but a part of it is not published everywhere.
+debezium=3.5.0.Final
+with_jdbc=false
+if [ "${1:-}" = --with-jdbc ]; then
+    with_jdbc=true
+    shift
+fi
 dir=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/tidegate/kafka-$version}
 
 # The stamp names what is inside, so that a changed list below is fetched anew.
 stamp="kafka $version, log4j $log4j, layout 1"
-if [ "$(cat "$dir/stamp" 2>/dev/null || true)" = "$stamp" ]; then
+has_kafka() { [ "$(cat "$dir/stamp" 2>/dev/null || true)" = "$stamp" ]; }
+has_jdbc() { [ "$with_jdbc" = false ] || [ "$(cat "$dir/jdbc-plugins/debezium/stamp" 2>/dev/null || true)" = "$debezium" ]; }
+if has_kafka && has_jdbc; then
     echo "$dir"
     exit 0
 fi
@@ -81,21 +92,22 @@ watch_files() {
         say "$count jars after $SECONDS s"
     done
 }
-say "Apache Kafka $version from Maven Central into $dir (about 60 MB, a minute)"
 watch_files &
 watcher=$!
 trap 'kill "$watcher" 2>/dev/null || true; rm -rf "$work"' EXIT
 
-fetch "$work/kafka/libs" \
-    org.apache.kafka:kafka_2.13:$version org.apache.kafka:kafka-tools:$version \
-    org.apache.kafka:connect-runtime:$version org.apache.kafka:connect-api:$version \
-    org.apache.kafka:connect-json:$version org.apache.kafka:connect-transforms:$version \
-    org.apache.logging.log4j:log4j-core:$log4j org.apache.logging.log4j:log4j-slf4j-impl:$log4j
-fetch "$work/kafka/plugins/file" org.apache.kafka:connect-file:$version
-# The worker has the dependencies on its own class path; copies beside the plugin are scanned in vain.
-find "$work/kafka/plugins/file" -name '*.jar' ! -name 'connect-file-*' -delete
+fetch_kafka() {
+    say "Apache Kafka $version from Maven Central into $dir (about 60 MB, a minute)"
+    fetch "$work/kafka/libs" \
+        org.apache.kafka:kafka_2.13:$version org.apache.kafka:kafka-tools:$version \
+        org.apache.kafka:connect-runtime:$version org.apache.kafka:connect-api:$version \
+        org.apache.kafka:connect-json:$version org.apache.kafka:connect-transforms:$version \
+        org.apache.logging.log4j:log4j-core:$log4j org.apache.logging.log4j:log4j-slf4j-impl:$log4j
+    fetch "$work/kafka/plugins/file" org.apache.kafka:connect-file:$version
+    # The worker has the dependencies on its own class path; copies beside the plugin are scanned in vain.
+    find "$work/kafka/plugins/file" -name '*.jar' ! -name 'connect-file-*' -delete
 
-cat > "$work/kafka/log4j2.yaml" <<'YAML'
+    cat > "$work/kafka/log4j2.yaml" <<'YAML'
 Configuration:
   Appenders:
     Console:
@@ -105,12 +117,31 @@ Configuration:
     Root: { level: INFO, AppenderRef: { ref: STDOUT } }
 YAML
 
-echo "$stamp" > "$work/kafka/stamp"
-chmod 755 "$work/kafka"
-rm -rf "$dir"
-mv -T "$work/kafka" "$dir" 2>/dev/null || {
-    # Someone else was faster; theirs is as good if its stamp is the same.
-    [ "$(cat "$dir/stamp" 2>/dev/null || true)" = "$stamp" ] || { say "cannot move the files to $dir"; exit 1; }
+    echo "$stamp" > "$work/kafka/stamp"
+    chmod 755 "$work/kafka"
+    rm -rf "$dir"
+    mv -T "$work/kafka" "$dir" 2>/dev/null || {
+        # Someone else was faster; theirs is as good if its stamp is the same.
+        has_kafka || { say "cannot move the files to $dir"; exit 1; }
+    }
 }
+
+fetch_jdbc() {
+    say "Debezium's JDBC sink $debezium from Maven Central (about 40 MB, a minute)"
+    mkdir -p "$work/kafka/debezium"
+    fetch "$work/kafka/debezium" "io.debezium:debezium-connector-jdbc:$debezium"
+    # What the worker has itself: a second Jackson would even keep the connector from starting.
+    for jar in kafka-clients connect-api lz4-java snappy-java zstd-jni slf4j-api jakarta.ws.rs-api \
+        jackson-core jackson-databind jackson-annotations; do
+        rm -f "$work/kafka/debezium/$jar"-*.jar
+    done
+    echo "$debezium" > "$work/kafka/debezium/stamp"
+    rm -rf "$dir/jdbc-plugins/debezium"
+    mkdir -p "$dir/jdbc-plugins"
+    mv -T "$work/kafka/debezium" "$dir/jdbc-plugins/debezium"
+}
+
+has_kafka || fetch_kafka
+has_jdbc || fetch_jdbc
 say "done: $(find "$dir" -name '*.jar' | wc -l) jars in $SECONDS s"
 echo "$dir"
