@@ -107,17 +107,26 @@ impl Kafka {
         topic: &str,
         records: impl IntoIterator<Item = (Option<&'a str>, &'a str)>,
     ) {
+        let records = records.into_iter().map(|(key, value)| (key, Some(value)));
+        self.produce_nullable(topic, records);
+    }
+
+    /// The same; a value that is none is a tombstone.
+    pub fn produce_nullable<'a>(
+        &self,
+        topic: &str,
+        records: impl IntoIterator<Item = (Option<&'a str>, Option<&'a str>)>,
+    ) {
         let producer: BaseProducer = self
             .config()
-            .set("acks", "all")
+            .set("enable.idempotence", "true")
             .set("linger.ms", "5")
             .create()
             .unwrap();
         for (key, value) in records {
-            let mut record = BaseRecord::<str, str>::to(topic).payload(value);
-            if let Some(key) = key {
-                record = record.key(key);
-            }
+            let mut record = BaseRecord::<str, str>::to(topic);
+            record.key = key;
+            record.payload = value;
             while let Err((error, again)) = producer.send(record) {
                 assert_eq!(
                     error,

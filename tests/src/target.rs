@@ -2,14 +2,33 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::postgres::{PASSWORD, Postgres, USER};
+use crate::postgres_client::PostgresClient;
+
 /// A database.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Target {
     /// A file.
     Sqlite(PathBuf),
+    /// A database of a server's.
+    Postgres {
+        /// For `connection.url`.
+        url: String,
+        /// The tests' own way to it.
+        client: PostgresClient,
+    },
 }
 
 impl Target {
+    /// A new database of this server.
+    pub fn postgres(server: &Postgres) -> Self {
+        let database = server.create_database();
+        Self::Postgres {
+            url: server.url(&database),
+            client: PostgresClient::new(server.port(), &database, USER, PASSWORD),
+        }
+    }
+
     /// `connection.url` and what belongs to it.
     pub fn connection(&self) -> Vec<(String, String)> {
         match self {
@@ -17,6 +36,13 @@ impl Target {
                 "connection.url".to_owned(),
                 format!("jdbc:sqlite:{}", file.display()),
             )],
+            Self::Postgres { url, .. } => [
+                ("connection.url", url.as_str()),
+                ("connection.user", USER),
+                ("connection.password", PASSWORD),
+            ]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
         }
     }
 
@@ -29,6 +55,7 @@ impl Target {
     pub fn check_violation(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "SQLITE_CONSTRAINT_CHECK",
+            Self::Postgres { .. } => "23514",
         }
     }
 
@@ -36,6 +63,7 @@ impl Target {
     pub fn execute(&self, sql: &str) {
         match self {
             Self::Sqlite(file) => sqlite(file).execute_batch(sql).unwrap(),
+            Self::Postgres { client, .. } => client.execute(sql),
         }
     }
 
@@ -50,6 +78,7 @@ impl Target {
     pub fn number(&self, sql: &str) -> Option<i64> {
         match self {
             Self::Sqlite(file) => sqlite(file).query_row(sql, [], |row| row.get(0)).ok(),
+            Self::Postgres { client, .. } => Some(client.try_rows(sql)?.first()?.get(0)),
         }
     }
 
@@ -63,6 +92,12 @@ impl Target {
                     |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)? as usize, row.get(1)?));
                 let rows = statement.query_map([], row).unwrap();
                 rows.map(Result::unwrap).collect()
+            }
+            Self::Postgres { client, .. } => {
+                let rows = client.try_rows(sql).expect("a server that answers");
+                rows.iter()
+                    .map(|row| (row.get::<_, i64>(0) as usize, row.get(1)))
+                    .collect()
             }
         }
     }

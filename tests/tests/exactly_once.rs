@@ -6,38 +6,55 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use tidegate_tests::broker::Broker;
-use tidegate_tests::items::{ItemCount, items};
+use serde_json::json;
+use tidegate_tests::items::{ItemCount, items, name};
+use tidegate_tests::postgres::Postgres;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::target::Target;
 use tidegate_tests::wait::{wait_or_give_up, wait_until};
 use tidegate_tests::worker::Worker;
 
 const RECORDS: usize = 1_000_000;
+/// Changes of [`KEYS`] rows.
+const CHANGES: usize = 300_000;
+const KEYS: usize = 20_000;
 const LIMIT: Duration = Duration::from_secs(240);
 const CREATE: &str = "CREATE TABLE items (id BIGINT NOT NULL, name TEXT, price DOUBLE PRECISION, \
                       is_even BOOLEAN)";
+const CREATE_KEYED: &str = "CREATE TABLE items (id BIGINT PRIMARY KEY, name TEXT)";
 
 /// Two workers that share a sink's group, and what they work on. The second starts when it is needed.
 struct Stage {
     broker: Broker,
+    postgres: Option<Postgres>,
     directory: Scratch,
     target: Target,
     workers: Vec<Worker>,
     config: BTreeMap<String, String>,
+    records: usize,
 }
 
+/// A key, and a value or a tombstone.
+type Record = (Option<String>, Option<String>);
+
 impl Stage {
+    /// Beside a server, or without.
     fn new(
-        directory: Scratch,
-        target: Target,
-        records: impl Iterator<Item = String>,
+        postgres: Option<Postgres>,
+        create: &str,
+        records: &[Record],
         config: &[(&str, &str)],
     ) -> Self {
+        let directory = Scratch::new("databases");
+        let target = match &postgres {
+            Some(server) => Target::postgres(server),
+            None => Target::Sqlite(directory.join("items.db")),
+        };
+        target.execute(create);
         let broker = Broker::start();
         broker.client().create_topic("items", 4);
-        let texts: Vec<String> = records.collect();
-        let records = texts.iter().map(|text| (None, text.as_str()));
-        broker.client().produce("items", records);
+        let texts = records.iter().map(|(key, value)| (key.as_deref(), value.as_deref()));
+        broker.client().produce_nullable("items", texts);
         let fixed = [
             ("connector.class", "sql-sink"),
             ("topics", "items"),
@@ -56,10 +73,12 @@ impl Stage {
         all.extend(target.connection());
         let mut stage = Self {
             broker,
+            postgres,
             directory,
             target,
             workers: Vec::new(),
             config: all,
+            records: records.len(),
         };
         stage.add_worker();
         stage
@@ -93,18 +112,24 @@ impl Stage {
 
     /// Everything that can happen to a worker and its broker, spread over the work.
     fn disturb(&mut self, disturbances: &[fn(&mut Stage)]) {
-        let step = RECORDS / (disturbances.len() + 1);
+        let step = self.records / (disturbances.len() + 1);
         for (n, disturb) in disturbances.iter().enumerate() {
             self.wait_for_progress(n * step + fastrand::usize(step / 4..step));
             disturb(self);
         }
-        self.wait_for_progress(RECORDS);
+        self.wait_for_progress(self.records);
     }
 
     fn kill_worker(&mut self) {
         let chosen = fastrand::usize(..self.workers.len());
         self.workers[chosen].kill();
         self.workers[chosen].start_again();
+    }
+
+    fn crash_postgres(&mut self) {
+        let server = self.postgres.as_mut().unwrap();
+        server.stop_immediately();
+        server.start_again();
     }
 
     fn bounce_broker(&mut self) {
@@ -123,7 +148,7 @@ impl Stage {
             new.log().contains("open partitions")
         });
         if !self.target.is_a_file() {
-            let wanted = (before + RECORDS / 50).min(RECORDS);
+            let wanted = (before + self.records / 50).min(self.records);
             self.wait_for_progress(wanted);
         }
         self.workers[0].process().signal(Signal::CONT);
@@ -137,19 +162,86 @@ fn shuffled(mut disturbances: Vec<fn(&mut Stage)>) -> Vec<fn(&mut Stage)> {
     disturbances
 }
 
-#[test]
-fn a_million_records_are_in_sqlite_exactly_once() {
-    let directory = Scratch::new("sqlite");
-    let target = Target::Sqlite(directory.join("items.db"));
-    target.execute(CREATE);
+/// Ten worker kills, a bounce of the broker and an old owner that wakes up.
+fn disturbances() -> Vec<fn(&mut Stage)> {
+    let mut all: Vec<fn(&mut Stage)> = vec![Stage::kill_worker; 10];
+    all.extend([Stage::bounce_broker as fn(&mut Stage), Stage::wake_an_old_owner]);
+    all
+}
+
+/// In PostgreSQL's case three crashes of the server too.
+fn with_crashes() -> Vec<fn(&mut Stage)> {
+    let mut all = disturbances();
+    all.extend([Stage::crash_postgres as fn(&mut Stage); 3]);
+    all
+}
+
+fn every_record_once(postgres: Option<Postgres>, disturbances: Vec<fn(&mut Stage)>) {
+    let records: Vec<Record> = items(0..RECORDS).map(|item| (None, Some(item))).collect();
     let config = [("insert.mode", "insert")];
-    let mut stage = Stage::new(directory, target, items(0..RECORDS), &config);
-    let mut disturbances: Vec<fn(&mut Stage)> = vec![Stage::kill_worker; 10];
-    disturbances.extend([
-        Stage::bounce_broker as fn(&mut Stage),
-        Stage::wake_an_old_owner,
-    ]);
+    let mut stage = Stage::new(postgres, CREATE, &records, &config);
     stage.disturb(&shuffled(disturbances));
     let rows = stage.target.rows("SELECT id, name FROM items");
     ItemCount::of(RECORDS, rows).assert_exact();
+}
+
+#[test]
+fn a_million_records_are_in_sqlite_exactly_once() {
+    every_record_once(None, disturbances());
+}
+
+#[test]
+fn a_million_records_are_in_postgresql_exactly_once() {
+    every_record_once(Some(Postgres::start()), with_crashes());
+}
+
+/// Changes of random keys, every eighth a tombstone, and what they leave.
+fn changes() -> (Vec<Record>, BTreeMap<usize, Option<String>>) {
+    let mut left = BTreeMap::new();
+    let mut records = Vec::with_capacity(CHANGES);
+    for version in 0..CHANGES {
+        let key = fastrand::usize(..KEYS);
+        let value = if version % 8 == 7 {
+            left.remove(&key);
+            None
+        } else {
+            let name = name(version);
+            let value = json!({"name": name}).to_string();
+            left.insert(key, name);
+            Some(value)
+        };
+        records.push((Some(key.to_string()), value));
+    }
+    (records, left)
+}
+
+fn the_last_change_counts(postgres: Option<Postgres>, disturbances: Vec<fn(&mut Stage)>) {
+    let (records, left) = changes();
+    let config = [
+        ("insert.mode", "upsert"),
+        ("pk.mode", "record_key"),
+        ("pk.fields", "id"),
+        ("delete.enabled", "true"),
+        ("key.converter", "JsonConverter"),
+        ("key.converter.schemas.enable", "false"),
+    ];
+    let mut stage = Stage::new(postgres, CREATE_KEYED, &records, &config);
+    stage.disturb(&shuffled(disturbances));
+    let rows = stage.target.rows("SELECT id, name FROM items");
+    let rows: BTreeMap<usize, Option<String>> = rows.into_iter().collect();
+    let wrong = left
+        .iter()
+        .filter(|(key, name)| rows.get(key) != Some(name))
+        .count();
+    assert_eq!((rows.len(), wrong), (left.len(), 0), "rows, and wrong ones");
+}
+
+#[test]
+fn upserts_and_tombstones_leave_the_last_state_in_sqlite() {
+    the_last_change_counts(None, disturbances());
+}
+
+#[test]
+fn upserts_and_tombstones_leave_the_last_state_in_postgresql() {
+    the_last_change_counts(Some(Postgres::start()), with_crashes());
 }
