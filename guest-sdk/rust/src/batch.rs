@@ -32,7 +32,8 @@ pub enum Encoding {
 pub struct Field {
     /// Its name.
     pub name: String,
-    /// Connect's type (`int64`, `string`, ...) or logical type name.
+    /// Connect's type (`int64`, `string`, ...) or logical type name; where a schema says what an
+    /// array holds, with that: `array<int32>`.
     pub kind: String,
     /// Whether it may be null or absent.
     pub optional: bool,
@@ -53,6 +54,24 @@ impl Read {
             parts: wire::Part::VALUES,
             key: Encoding::Raw,
             value: encoding,
+        }
+    }
+
+    /// Keys only.
+    pub fn keys(encoding: Encoding) -> Self {
+        Self {
+            parts: wire::Part::KEYS,
+            key: encoding,
+            value: Encoding::Raw,
+        }
+    }
+
+    /// Schemas only.
+    pub fn schemas() -> Self {
+        Self {
+            parts: wire::Part::SCHEMAS,
+            key: Encoding::Raw,
+            value: Encoding::Raw,
         }
     }
 

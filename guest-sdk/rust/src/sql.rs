@@ -1,5 +1,6 @@
 //! Databases, through connections that the host holds. A connector names tables and columns;
-//! the host writes rows and decides about transactions.
+//! the host writes rows and decides about transactions. In a `put`, what is written is committed
+//! together with the offsets of the records.
 
 use std::fmt;
 
@@ -7,12 +8,16 @@ use crate::batch::Batch;
 use crate::bindings::sql as wire;
 use crate::sink::Errant;
 
-pub use wire::{Column, Table, ValueSource};
+pub use wire::{Column, Table, Value as SqlValue, ValueSource};
 
 #[cfg(target_family = "wasm")]
 type Link = wire::Connection;
 #[cfg(not(target_family = "wasm"))]
 type Link = crate::testing::TestConnection;
+#[cfg(target_family = "wasm")]
+type Rest = wire::Cursor;
+#[cfg(not(target_family = "wasm"))]
+type Rest = crate::testing::TestCursor;
 
 /// A database by name.
 #[derive(Debug)]
@@ -35,14 +40,48 @@ pub enum SqlError {
 }
 
 /// How rows become rows of a table.
+///
+/// ```
+/// use tidegate_sdk::sql::{ValueSource, Write};
+///
+/// let write = Write {
+///     table: "orders".into(),
+///     mode: "upsert".into(),
+///     columns: vec![
+///         ("id".into(), ValueSource::Key),
+///         ("price".into(), ValueSource::ValueField("price".into())),
+///     ],
+///     identity: vec!["id".into()],
+///     delete_tombstones: true,
+/// };
+/// ```
 #[derive(Clone, Debug)]
 pub struct Write {
     /// The table.
     pub table: String,
-    /// `insert`, or what else the dialect knows.
+    /// `insert`, `upsert`, `update` or `delete`; a dialect denies what it does not know. All but
+    /// `insert` need `identity`, and of several rows with equal identity the last counts.
     pub mode: String,
     /// The columns to write and where each takes its value from.
     pub columns: Vec<(String, ValueSource)>,
+    /// Those of the columns that identify a row of the table. A record in which one of them is
+    /// null is errant.
+    pub identity: Vec<String>,
+    /// Whether records whose value is null delete the row of their identity, in whatever mode.
+    pub delete_tombstones: bool,
+}
+
+/// What a query has not answered yet. Dropping it ends the query.
+#[derive(Debug)]
+pub struct Cursor(Rest);
+
+/// The rows of a query, batch by batch. The rows of a batch are gone with the next one: use each
+/// before asking for another.
+#[derive(Debug)]
+pub struct Batches {
+    cursor: Cursor,
+    max: u32,
+    over: bool,
 }
 
 impl Connection {
@@ -68,6 +107,30 @@ impl Connection {
         Ok(self.0.ensure_table(table, wanted)?)
     }
 
+    /// Reads with a statement that cannot write, from what is committed. Values are structs with a
+    /// schema, one field a column, and keys are null.
+    ///
+    /// ```no_run
+    /// use tidegate_sdk::prelude::*;
+    /// use tidegate_sdk::sql::{Connection, SqlValue};
+    ///
+    /// fn ids(connection: &Connection) -> Result<Vec<i64>> {
+    ///     let since = SqlValue::Int64(100);
+    ///     let cursor = connection.query("SELECT id FROM orders WHERE id > ?1", &[since])?;
+    ///     let mut ids = Vec::new();
+    ///     for batch in cursor.batches(1000) {
+    ///         for row in &batch?.values_json()? {
+    ///             let order: std::collections::BTreeMap<String, i64> = row.value_as()?;
+    ///             ids.extend(order.get("id"));
+    ///         }
+    ///     }
+    ///     Ok(ids)
+    /// }
+    /// ```
+    pub fn query(&self, statement: &str, parameters: &[SqlValue]) -> Result<Cursor, SqlError> {
+        Ok(Cursor(self.0.query(statement, parameters)?))
+    }
+
     /// Writes all rows of a batch and answers those that the database refused.
     pub fn write(&self, batch: &Batch, how: &Write) -> Result<Vec<Errant>, SqlError> {
         Ok(self.0.write(&batch.0, None, &how.to_wire())?)
@@ -84,12 +147,43 @@ impl Connection {
     }
 }
 
+impl Cursor {
+    /// At most `max` further rows, none if there are no more. The batch before is gone.
+    pub fn next_batch(&mut self, max: u32) -> Result<Option<Batch>, SqlError> {
+        Ok(self.0.next(max)?.map(Batch))
+    }
+
+    /// All further rows in batches of at most `max`, up to the end or the first error.
+    pub fn batches(self, max: u32) -> Batches {
+        Batches {
+            cursor: self,
+            max,
+            over: false,
+        }
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch, SqlError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let next = self.cursor.next_batch(self.max).transpose();
+        self.over = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
 impl Write {
     fn to_wire(&self) -> wire::Write {
         wire::Write {
             table: self.table.clone(),
             mode: self.mode.clone(),
             columns: self.columns.clone(),
+            identity: self.identity.clone(),
+            delete_tombstones: self.delete_tombstones,
         }
     }
 }

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use tidegate_sdk::config::{ConfigChoice, ConnectorConfig, Definition, Password, RawConfig};
+use tidegate_sdk::config::{
+    ConfigChoice, ConnectorConfig, Definition, HostHeld, Password, RawConfig,
+};
 
 #[derive(ConnectorConfig)]
 struct Config {
@@ -17,7 +19,7 @@ struct Config {
     #[config(default = -1, min = -1, max = 9)]
     depth: i32,
     /// How to go on.
-    #[config(default = "carry-on", dependents = ["depth"])]
+    #[config(default = "carry-on", aliases = ["way", "old.way"], dependents = ["depth"])]
     mode: Mode,
     /// A secret, if needed.
     token: Option<Password>,
@@ -27,12 +29,16 @@ struct Config {
     /// The rest between two looks.
     #[config(key = "rest.ms", default = 100, max = 1000)]
     rest: Duration,
+    /// Where the data is.
+    #[config(key = "connection.url")]
+    _connection: HostHeld,
     #[config(internal)]
     part: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, ConfigChoice)]
 enum Mode {
+    #[config(name = "full_stop")]
     Stop,
     CarryOn,
 }
@@ -79,14 +85,20 @@ fn definitions_say_what_the_struct_says() {
     let mode = definition("mode");
     assert_eq!(
         (mode.choices, mode.dependents),
-        (vec!["stop".into(), "carry-on".into()], vec!["depth".into()])
+        (
+            vec!["full_stop".into(), "carry-on".into()],
+            vec!["depth".into()]
+        )
     );
+    assert_eq!(mode.documentation, "How to go on. Also: way, old.way.");
     let token = definition("token");
     assert_eq!((token.kind.as_str(), token.required), ("password", false));
     assert_eq!(definition("rest.ms").kind, "long");
+    let held = definition("connection.url");
+    assert_eq!((held.kind.as_str(), held.required), ("string", true));
     assert_eq!(
         Config::definitions().len(),
-        6,
+        7,
         "internal keys are not shown"
     );
 }
@@ -111,7 +123,7 @@ fn absent_keys_take_their_defaults() {
 fn present_keys_are_parsed() {
     let pairs = [
         ("server.url", "u"),
-        ("mode", "STOP"),
+        ("mode", "FULL_STOP"),
         ("token", "t"),
         ("names", ""),
         ("part", "7"),
@@ -134,10 +146,39 @@ fn all_mistakes_are_named_at_once() {
         [
             "server.url is missing, set it: the server to talk to",
             "depth is 10, it must be at most 9",
-            "mode is go, expected one of stop, carry-on",
+            "mode is go, expected one of full_stop, carry-on",
             "rest.ms is soon, expected a whole number of milliseconds",
             "part is x, expected a whole number of 64 bits, not negative",
         ]
     );
     assert_eq!(messages([("server.url", ""), ("depth", "-2")]).len(), 2);
+}
+
+#[test]
+fn aliases_are_read_and_may_not_disagree() {
+    let mode = |pairs: &[(&str, &str)]| {
+        let raw: RawConfig = pairs.iter().copied().collect();
+        let config = Config::parse(&raw.with("server.url", "u"));
+        config
+            .map(|config| config.mode)
+            .map_err(|errors| errors[0].to_string())
+    };
+    assert_eq!(mode(&[("old.way", "full_stop")]), Ok(Mode::Stop));
+    let same = [
+        ("mode", "full_stop"),
+        ("way", " full_stop "),
+        ("old.way", ""),
+    ];
+    assert_eq!(mode(&same), Ok(Mode::Stop));
+    assert_eq!(
+        mode(&[("mode", "carry-on"), ("old.way", "full_stop")]),
+        Err(
+            "mode is carry-on and old.way is full_stop, which mean the same: set one of them"
+                .into()
+        )
+    );
+    assert_eq!(
+        mode(&[("way", "go")]),
+        Err("way is go, expected one of full_stop, carry-on".into())
+    );
 }

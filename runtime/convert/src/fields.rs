@@ -15,7 +15,8 @@ use crate::{
 pub struct FieldInfo {
     /// Its name.
     pub name: String,
-    /// Connect's type, or `Decimal`, `Date`, `Time`, `Timestamp`.
+    /// Connect's type, or `Decimal`, `Date`, `Time`, `Timestamp`; of an array with a schema with
+    /// what it holds, such as `array<int32>`.
     pub kind: String,
     /// Whether it may be null or missing.
     pub optional: bool,
@@ -60,10 +61,17 @@ impl DecodedColumn {
 fn of_schema(schema: &Schema) -> Vec<FieldInfo> {
     let fields = schema.fields.iter().map(|field| FieldInfo {
         name: field.name.clone(),
-        kind: field.schema.kind_name().to_owned(),
+        kind: kind(&field.schema),
         optional: field.schema.optional,
     });
     fields.collect()
+}
+
+fn kind(schema: &Schema) -> String {
+    match &schema.value_schema {
+        Some(items) if schema.kind == Type::Array => format!("array<{}>", kind(items)),
+        _ => schema.kind_name().to_owned(),
+    }
 }
 
 #[derive(Default)]
@@ -156,5 +164,42 @@ impl Inferred {
             optional: true,
         };
         self.fields.into_iter().map(field).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{schema::Field, value::SchemaAndValue};
+
+    #[test]
+    fn kinds_tell_what_arrays_hold() {
+        let array = |items| Schema::array(Some(Arc::new(items)));
+        let cases = [
+            (Schema::decimal(2), "Decimal"),
+            (array(Schema::new(Type::Int32)), "array<int32>"),
+            (array(array(Schema::decimal(2))), "array<array<Decimal>>"),
+            (Schema::array(None), "array"),
+            (
+                Schema::map(None, Some(Arc::new(Schema::new(Type::Int8)))),
+                "map",
+            ),
+        ];
+        let field = |(number, (schema, _)): (usize, &(Schema, &str))| Field {
+            name: number.to_string(),
+            schema: Arc::new(schema.clone()),
+        };
+        let fields = cases.iter().enumerate().map(field).collect();
+        let row = SchemaAndValue {
+            schema: Some(Arc::new(Schema::structure(fields))),
+            value: Value::Null,
+        };
+        let found = DecodedColumn::from_rows([row]).0.fields().unwrap();
+        for (field, (_, kind)) in found.iter().zip(cases) {
+            assert_eq!(field.kind, kind);
+        }
+        assert_eq!(found.len(), 5);
     }
 }

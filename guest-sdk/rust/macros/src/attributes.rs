@@ -7,6 +7,7 @@ use syn::{Attribute, Error, Expr, ExprLit, ExprUnary, Field, Lit, Meta, Result, 
 #[derive(Default)]
 pub struct Attributes {
     pub key: Option<String>,
+    pub aliases: Vec<String>,
     pub default: Option<String>,
     pub min: Option<f64>,
     pub max: Option<f64>,
@@ -35,6 +36,7 @@ impl Attributes {
         match name.as_str() {
             "internal" => self.internal = true,
             "key" => self.key = Some(text(meta)?),
+            "aliases" => self.aliases = list(meta)?,
             "default" => self.default = Some(text(meta)?),
             "min" => self.min = Some(number(meta)?),
             "max" => self.max = Some(number(meta)?),
@@ -50,12 +52,27 @@ impl Attributes {
             }
             _ => {
                 return Err(meta.error(
-                    "expected key, default, min, max, importance, group, display_name, dependents or internal",
+                    "expected key, aliases, default, min, max, importance, group, display_name, dependents or internal",
                 ));
             }
         }
         Ok(())
     }
+}
+
+/// The name that `#[config(name = "...")]` gives a choice.
+pub fn choice_name(attributes: &[Attribute]) -> Result<Option<String>> {
+    let mut name = None;
+    for attribute in attributes.iter().filter(|a| a.path().is_ident("config")) {
+        attribute.parse_nested_meta(|meta| {
+            if !meta.path.is_ident("name") {
+                return Err(meta.error("expected name"));
+            }
+            name = Some(text(&meta)?);
+            Ok(())
+        })?;
+    }
+    Ok(name)
 }
 
 fn documentation(attributes: &[Attribute]) -> String {

@@ -4,6 +4,8 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Data, DeriveInput, Error, Fields, Result};
 
+use crate::attributes::choice_name;
+
 pub fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let Data::Enum(data) = &input.data else {
         return Err(Error::new_spanned(&input.ident, "a choice is an enum"));
@@ -14,7 +16,7 @@ pub fn derive(input: &DeriveInput) -> Result<TokenStream> {
             return Err(Error::new_spanned(variant, "a choice has no fields"));
         }
         let ident = &variant.ident;
-        let name = kebab(&ident.to_string());
+        let name = choice_name(&variant.attrs)?.unwrap_or_else(|| kebab(&ident.to_string()));
         pairs.push(quote!((#name, Self::#ident)));
     }
     let ident = &input.ident;

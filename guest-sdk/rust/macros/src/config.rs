@@ -70,6 +70,7 @@ fn spec(field: &Field, attributes: &Attributes) -> Result<TokenStream> {
         .map(ToString::to_string)
         .unwrap_or_default();
     let Attributes {
+        aliases,
         documentation,
         group,
         dependents,
@@ -98,6 +99,7 @@ fn spec(field: &Field, attributes: &Attributes) -> Result<TokenStream> {
     Ok(quote! {
         ::tidegate_sdk::config::Spec {
             key: #key,
+            aliases: &[#(#aliases),*],
             documentation: #documentation,
             importance: #importance,
             group: #group,

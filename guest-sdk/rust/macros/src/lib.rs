@@ -16,8 +16,9 @@ pub fn connector_config(input: TokenStream) -> TokenStream {
         .into()
 }
 
-/// Makes a fieldless enum a configuration value; `LongName` is written `long-name`.
-#[proc_macro_derive(ConfigChoice)]
+/// Makes a fieldless enum a configuration value; `LongName` is written `long-name`, unless
+/// `#[config(name = "...")]` names it.
+#[proc_macro_derive(ConfigChoice, attributes(config))]
 pub fn config_choice(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     choice::derive(&input)

@@ -9,6 +9,7 @@ use super::{ConfigValue, RawConfig};
 #[doc(hidden)]
 pub struct Spec {
     pub key: &'static str,
+    pub aliases: &'static [&'static str],
     pub documentation: &'static str,
     pub importance: &'static str,
     pub group: &'static str,
@@ -68,7 +69,10 @@ pub fn define<T: ConfigValue>(spec: &Spec) -> Definition {
         name: spec.key.to_owned(),
         kind: T::KIND.to_owned(),
         importance: spec.importance.to_owned(),
-        documentation: spec.documentation.to_owned(),
+        documentation: match spec.aliases {
+            [] => spec.documentation.to_owned(),
+            aliases => format!("{} Also: {}.", spec.documentation, aliases.join(", ")),
+        },
         group: spec.group.to_owned(),
         display_name: spec.display_name.to_owned(),
         default: spec.default.map(str::to_owned),
@@ -92,37 +96,55 @@ pub fn check<T: ConfigValue>(
         });
         None
     };
-    let given = raw.get(spec.key).map(str::trim);
-    let Some(text) = given.filter(|text| !text.is_empty()).or(spec.default) else {
-        return match T::absent() {
-            Some(value) => Some(value),
-            None => wrong(format!(
-                "{} is missing, set it: {}",
-                spec.key,
-                sentence(spec.documentation)
-            )),
-        };
+    let spellings = spellings(raw, spec);
+    let (key, text) = match (spellings.first(), spec.default) {
+        (Some(given), _) => *given,
+        (None, Some(default)) => (spec.key, default),
+        (None, None) => {
+            return match T::absent() {
+                Some(value) => Some(value),
+                None => wrong(format!(
+                    "{} is missing, set it: {}",
+                    spec.key,
+                    sentence(spec.documentation)
+                )),
+            };
+        }
     };
     // A password is the one value that no message may repeat.
-    let shown = if T::KIND == "password" {
-        "[hidden]"
-    } else {
-        text
+    let shown = |text| match T::KIND {
+        "password" => "[hidden]",
+        _ => text,
     };
+    if let Some((other, contrary)) = spellings.iter().find(|(_, other)| *other != text) {
+        return wrong(format!(
+            "{key} is {} and {other} is {}, which mean the same: set one of them",
+            shown(text),
+            shown(contrary)
+        ));
+    }
+    let shown = shown(text);
     let value = match T::parse(text) {
         Ok(value) => value,
-        Err(expected) => return wrong(format!("{} is {shown}, expected {expected}", spec.key)),
+        Err(expected) => return wrong(format!("{key} is {shown}, expected {expected}")),
     };
     match (value.magnitude(), spec.min, spec.max) {
-        (Some(n), Some(min), _) if n < min => wrong(format!(
-            "{} is {shown}, it must be at least {min}",
-            spec.key
-        )),
+        (Some(n), Some(min), _) if n < min => {
+            wrong(format!("{key} is {shown}, it must be at least {min}"))
+        }
         (Some(n), _, Some(max)) if n > max => {
-            wrong(format!("{} is {shown}, it must be at most {max}", spec.key))
+            wrong(format!("{key} is {shown}, it must be at most {max}"))
         }
         _ => Some(value),
     }
+}
+
+/// The key and its aliases, as far as they are set, and to what.
+fn spellings<'a>(raw: &'a RawConfig, spec: &Spec) -> Vec<(&'static str, &'a str)> {
+    let keys = std::iter::once(&spec.key).chain(spec.aliases);
+    keys.filter_map(|key| Some((*key, raw.get(key)?.trim())))
+        .filter(|(_, text)| !text.is_empty())
+        .collect()
 }
 
 /// The first sentence of a documentation, as the end of a message.

@@ -20,9 +20,10 @@
 //! ```
 //!
 //! A field is the key of its name with dots for underscores, unless `key = "..."` names it. Its
-//! doc comment is the documentation. Further attributes: `default`, `min`, `max`,
-//! `importance = "high" | "medium" | "low"`, `group`, `display_name`, `dependents = ["..."]`, and
-//! `internal` for a key that only `plan` sets. An `Option` may be absent.
+//! doc comment is the documentation. Further attributes: `aliases = ["..."]` for other names of the
+//! key, `default`, `min`, `max`, `importance = "high" | "medium" | "low"`, `group`, `display_name`,
+//! `dependents = ["..."]`, and `internal` for a key that no form shows. An `Option` may be absent.
+//! [`HostHeld`] is for what the host reads itself, such as a connection's URL.
 
 mod definition;
 mod raw;
@@ -30,7 +31,7 @@ mod value;
 
 pub use definition::{ConfigError, Definition, Spec, check, define};
 pub use raw::RawConfig;
-pub use value::{ConfigValue, Password};
+pub use value::{ConfigValue, HostHeld, Password};
 
 pub use tidegate_sdk_macros::{ConfigChoice, ConnectorConfig};
 
@@ -44,8 +45,9 @@ pub trait ConnectorConfig: Sized {
     fn parse(raw: &RawConfig) -> Result<Self, Vec<ConfigError>>;
 }
 
-/// A fieldless enum as a configuration value, one of few; derive it.
+/// A fieldless enum as a configuration value, one of few; derive it. A variant is written in lower
+/// case, words joined by `-`, or as `#[config(name = "...")]` says.
 pub trait ConfigChoice: Sized + Copy + 'static {
-    /// All values: what the user writes, and what it means. Lower case, words joined by `-`.
+    /// All values: what the user writes, and what it means.
     const CHOICES: &'static [(&'static str, Self)];
 }

@@ -49,6 +49,25 @@ impl fmt::Debug for Password {
     }
 }
 
+/// A value that only the host reads, such as the URL of a connection that the plugin
+/// [wants](crate::Description::uses_connection): the guest declares the key and may not see what
+/// it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostHeld;
+
+impl ConfigValue for HostHeld {
+    const KIND: &'static str = "string";
+
+    fn parse(_: &str) -> Result<Self, String> {
+        Ok(Self)
+    }
+
+    // The host checks that it is there.
+    fn absent() -> Option<Self> {
+        Some(Self)
+    }
+}
+
 impl ConfigValue for String {
     const KIND: &'static str = "string";
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::bindings::records::{ByteColumn, Columns, Encoding, Field, HeaderColumn, Part};
 use crate::bindings::types::Failure;
 use crate::columns::ColumnBuilder;
+use crate::testing::schema::{self, Schemas};
 use crate::testing::{Content, TestRecord};
 
 /// Stands in for the host's batch. It knows the encodings raw and JSON.
@@ -44,6 +45,10 @@ impl TestBatch {
     }
 
     pub(crate) fn fields(&self) -> Result<Vec<Field>, Failure> {
+        let mut schemas = self.records.iter().flat_map(|record| &record.value_schema);
+        if let Some(fields) = schemas.next().and_then(|schema| schema::fields(schema)) {
+            return Ok(fields);
+        }
         let mut fields: Vec<Field> = Vec::new();
         for record in &self.records {
             match &record.value {
@@ -80,6 +85,11 @@ impl TestBatch {
             }
         };
         let positions = parts.contains(Part::POSITIONS);
+        let schemas = if parts.contains(Part::SCHEMAS) {
+            Schemas::of(&self.records)
+        } else {
+            Schemas::default()
+        };
         Ok(Columns {
             rows: self.length(),
             topics: vec![self.topic.clone()],
@@ -94,9 +104,9 @@ impl TestBatch {
             value_encoding: value,
             values: column(Part::VALUES, value, |record| &record.value)?,
             headers: parts.contains(Part::HEADERS).then(|| self.headers()),
-            schemas: Vec::new(),
-            key_schema: Vec::new(),
-            value_schema: Vec::new(),
+            schemas: schemas.all,
+            key_schema: schemas.keys,
+            value_schema: schemas.values,
         })
     }
 

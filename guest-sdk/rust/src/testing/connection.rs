@@ -1,12 +1,14 @@
 //! A connection to a database that lives in a test.
 
+use std::collections::VecDeque;
+
 use serde_json::Value;
 
 use super::database::{State, Stored};
-use super::{Database, TableRow, TestBatch, TestRecord};
+use super::{Database, TestBatch, TestRecord, write};
 use crate::bindings::sql::{SqlError as WireError, Write};
 use crate::bindings::types::Errant;
-use crate::sql::{SqlError, Table, ValueSource};
+use crate::sql::{SqlError, SqlValue, Table};
 
 /// Stands in for the host's connection.
 #[derive(Debug)]
@@ -54,33 +56,37 @@ impl TestConnection {
         how: &Write,
     ) -> Result<Vec<Errant>, WireError> {
         self.call(|state| {
+            state.writes += 1;
             let Some(stored) = state.tables.get_mut(&how.table) else {
                 return Err(rejected(format!("no such table: {}", how.table)));
             };
-            for (column, _) in &how.columns {
-                if !stored
-                    .table
-                    .columns
-                    .iter()
-                    .any(|known| known.name == *column)
-                {
-                    return Err(rejected(format!(
-                        "table {} has no column {column}",
-                        how.table
-                    )));
-                }
-            }
-            for (row, record) in (0..).zip(&batch.records) {
-                if selection.is_none_or(|rows| rows.contains(&row)) {
-                    let cell = |(column, source): &(String, ValueSource)| {
-                        (column.clone(), value(batch, row, record, source))
-                    };
-                    stored
-                        .rows
-                        .push(how.columns.iter().map(cell).collect::<TableRow>());
-                }
-            }
-            Ok(Vec::new())
+            write::check(&stored.table, how)?;
+            let rows = (0..).zip(&batch.records);
+            let wanted = rows.filter(|(row, _)| selection.is_none_or(|rows| rows.contains(row)));
+            let refused = wanted.filter_map(|(row, record)| {
+                let reason = write::apply(stored, batch, row, record, how).err()?;
+                Some(Errant { row, reason })
+            });
+            Ok(refused.collect())
+        })
+    }
+
+    pub(crate) fn query(
+        &self,
+        statement: &str,
+        _parameters: &[SqlValue],
+    ) -> Result<TestCursor, WireError> {
+        let missing = || {
+            rejected(format!(
+                "the test has no answer to {statement}, give it one"
+            ))
+        };
+        self.call(|state| match state.answers.get(statement) {
+            Some(rows) => Ok(TestCursor {
+                rows: rows.clone().into(),
+                first: 0,
+            }),
+            None => Err(missing()),
         })
     }
 
@@ -97,24 +103,27 @@ impl TestConnection {
     }
 }
 
-fn value(batch: &TestBatch, row: u32, record: &TestRecord, source: &ValueSource) -> Value {
-    match source {
-        ValueSource::ValueField(path) => {
-            let whole = record.value.to_json();
-            path.split('.')
-                .try_fold(&whole, |value, name| value.get(name))
-                .cloned()
-                .unwrap_or_default()
+/// Stands in for the host's cursor.
+#[derive(Debug)]
+pub struct TestCursor {
+    rows: VecDeque<Value>,
+    first: i64,
+}
+
+impl TestCursor {
+    pub(crate) fn next(&mut self, max: u32) -> Result<Option<TestBatch>, WireError> {
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        let rows: Vec<_> = self.rows.drain(..self.rows.len().min(max)).collect();
+        if rows.is_empty() {
+            return Ok(None);
         }
-        ValueSource::Key => record.key.to_json(),
-        ValueSource::Value => record.value.to_json(),
-        ValueSource::Topic => Value::from(batch.topic()),
-        ValueSource::Partition => Value::from(record.partition.unwrap_or(0)),
-        ValueSource::Offset => Value::from(batch.first_offset() + i64::from(row)),
-        ValueSource::Timestamp => record.timestamp.into(),
+        let first = self.first;
+        self.first += i64::try_from(rows.len()).unwrap_or(0);
+        let records = rows.into_iter().map(TestRecord::json).collect();
+        Ok(Some(TestBatch::new("", first, records)))
     }
 }
 
-fn rejected(message: String) -> WireError {
+pub(super) fn rejected(message: String) -> WireError {
     WireError::Rejected(("1".to_owned(), message))
 }

@@ -15,7 +15,8 @@ thread_local! {
     static DATABASES: RefCell<BTreeMap<String, Database>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// Stands in for a database that the host holds. It knows tables, columns and `insert`.
+/// Stands in for a database that the host holds. It knows tables, primary keys and all modes of
+/// writing; what queries answer, the test says.
 #[derive(Clone, Debug)]
 pub struct Database(Rc<RefCell<State>>);
 
@@ -23,6 +24,8 @@ pub struct Database(Rc<RefCell<State>>);
 pub(super) struct State {
     pub(super) dialect: String,
     pub(super) tables: BTreeMap<String, Stored>,
+    pub(super) answers: BTreeMap<String, Vec<Value>>,
+    pub(super) writes: usize,
     pub(super) failure: Option<SqlError>,
 }
 
@@ -38,6 +41,8 @@ impl Database {
         let state = State {
             dialect: dialect.to_owned(),
             tables: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            writes: 0,
             failure: None,
         };
         let database = Self(Rc::new(RefCell::new(state)));
@@ -71,6 +76,17 @@ impl Database {
             .get(name)
             .map(|stored| stored.rows.clone())
             .unwrap_or_default()
+    }
+
+    /// How often something was written.
+    pub fn writes(&self) -> usize {
+        self.0.borrow().writes
+    }
+
+    /// What this statement answers from now on: objects with a field a column.
+    pub fn answer(&self, statement: &str, rows: impl IntoIterator<Item = Value>) {
+        let rows = rows.into_iter().collect();
+        self.with(|state| state.answers.insert(statement.to_owned(), rows));
     }
 
     /// The next call fails with this.

@@ -28,11 +28,13 @@ mod connection;
 mod database;
 mod logs;
 mod record;
+mod schema;
 mod sink;
 mod source;
+mod write;
 
 pub use batch::TestBatch;
-pub use connection::TestConnection;
+pub use connection::{TestConnection, TestCursor};
 pub use database::{Database, TableRow};
 pub use logs::logs;
 pub use record::{Content, TestRecord};

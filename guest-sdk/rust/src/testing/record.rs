@@ -31,6 +31,8 @@ pub struct TestRecord {
     pub value: Content,
     /// The headers.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// The schema of the key, in Connect's JSON form.
+    pub key_schema: Option<String>,
     /// The schema of the value, in Connect's JSON form.
     pub value_schema: Option<String>,
 }
@@ -69,6 +71,34 @@ impl TestRecord {
     #[must_use]
     pub fn key(mut self, key: &str) -> Self {
         self.key = Content::Text(key.to_owned());
+        self
+    }
+
+    /// With a structured key.
+    #[must_use]
+    pub fn json_key(mut self, key: Value) -> Self {
+        self.key = Content::Json(key);
+        self
+    }
+
+    /// With a schema of the key, in Connect's JSON form.
+    #[must_use]
+    pub fn key_schema(mut self, schema: &Value) -> Self {
+        self.key_schema = Some(schema.to_string());
+        self
+    }
+
+    /// With a schema of the value, in Connect's JSON form.
+    #[must_use]
+    pub fn value_schema(mut self, schema: &Value) -> Self {
+        self.value_schema = Some(schema.to_string());
+        self
+    }
+
+    /// With milliseconds since the epoch.
+    #[must_use]
+    pub fn timestamp(mut self, millis: i64) -> Self {
+        self.timestamp = Some(millis);
         self
     }
 

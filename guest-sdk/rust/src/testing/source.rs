@@ -224,6 +224,11 @@ fn to_records(columns: &Columns) -> Vec<TestRecord> {
             key: bytes(keys.step()),
             value: bytes(values.step()),
             headers: Vec::new(),
+            key_schema: columns
+                .key_schema
+                .get(row)
+                .and_then(|index| columns.schemas.get(usize::from(*index)))
+                .cloned(),
             value_schema: columns.schemas.get(schema).cloned(),
         };
         let count = headers
