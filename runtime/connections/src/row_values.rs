@@ -145,7 +145,7 @@ fn field<'a>(
 }
 
 /// A constant as a value of Connect, whose timestamps have milliseconds.
-fn constant(value: &SqlValue) -> Result<Value, String> {
+pub(crate) fn constant(value: &SqlValue) -> Result<Value, String> {
     Ok(match value {
         SqlValue::Null => Value::Null,
         SqlValue::Boolean(truth) => Value::Boolean(*truth),
