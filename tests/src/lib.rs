@@ -9,6 +9,7 @@ pub mod kafka;
 pub mod meter;
 pub mod paths;
 pub mod ports;
+pub mod postgres;
 pub mod process;
 pub mod rest;
 pub mod scratch;
