@@ -10,6 +10,7 @@ pub mod kafka;
 pub mod meter;
 pub mod paths;
 pub mod ports;
+pub mod postgres;
 pub mod postgres_client;
 pub mod process;
 pub mod rest;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tidegate_tests::broker::Broker;
 use serde_json::json;
+use tidegate_tests::broker::Broker;
 use tidegate_tests::items::{ItemCount, items, name};
 use tidegate_tests::postgres::Postgres;
 use tidegate_tests::scratch::Scratch;
@@ -53,7 +53,9 @@ impl Stage {
         target.execute(create);
         let broker = Broker::start();
         broker.client().create_topic("items", 4);
-        let texts = records.iter().map(|(key, value)| (key.as_deref(), value.as_deref()));
+        let texts = records
+            .iter()
+            .map(|(key, value)| (key.as_deref(), value.as_deref()));
         broker.client().produce_nullable("items", texts);
         let fixed = [
             ("connector.class", "sql-sink"),
@@ -165,7 +167,10 @@ fn shuffled(mut disturbances: Vec<fn(&mut Stage)>) -> Vec<fn(&mut Stage)> {
 /// Ten worker kills, a bounce of the broker and an old owner that wakes up.
 fn disturbances() -> Vec<fn(&mut Stage)> {
     let mut all: Vec<fn(&mut Stage)> = vec![Stage::kill_worker; 10];
-    all.extend([Stage::bounce_broker as fn(&mut Stage), Stage::wake_an_old_owner]);
+    all.extend([
+        Stage::bounce_broker as fn(&mut Stage),
+        Stage::wake_an_old_owner,
+    ]);
     all
 }
 

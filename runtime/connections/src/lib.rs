@@ -10,6 +10,7 @@ mod database;
 mod fields;
 mod grant;
 mod pools;
+mod postgres;
 mod redact;
 mod row_values;
 mod session;

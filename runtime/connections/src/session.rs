@@ -17,6 +17,7 @@ use tidegate_sandbox::{
 use crate::{
     database::{Database, LedgerMark},
     pools::Pools,
+    postgres::{PostgresDatabase, Server},
     settings::SessionSettings,
     sqlite::SqliteDatabase,
     url::{self, Target},
@@ -29,7 +30,6 @@ pub fn session(pools: &Arc<Pools>, settings: SessionSettings) -> Arc<dyn SqlSess
 }
 
 pub(crate) struct Session {
-    #[expect(dead_code, reason = "for dialects with servers")]
     pools: Arc<Pools>,
     settings: SessionSettings,
     databases: Mutex<BTreeMap<String, Arc<dyn Database>>>,
@@ -68,6 +68,10 @@ impl Session {
         }
         let database: Arc<dyn Database> = match url::parse(name, &connection.url)? {
             Target::Sqlite(path) => Arc::new(SqliteDatabase::open(path, &self.settings).await?),
+            Target::Postgres(url) => {
+                let server = Server::new(name, *url, connection, &self.settings)?;
+                Arc::new(PostgresDatabase::new(self.pools.server(server)?))
+            }
         };
         let mut databases = lock(&self.databases);
         let known = databases.entry(name.to_owned()).or_insert(database);

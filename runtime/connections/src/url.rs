@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use tidegate_sandbox::SqlError;
 
+use crate::postgres::url::{self as postgres, PostgresUrl};
+
 const SQLITE: &str = "jdbc:sqlite:";
 
 /// A database.
@@ -11,17 +13,27 @@ const SQLITE: &str = "jdbc:sqlite:";
 pub(crate) enum Target {
     /// A file, as the URL writes it.
     Sqlite(PathBuf),
+    /// A database of a PostgreSQL server.
+    Postgres(Box<PostgresUrl>),
 }
+
+const FORMS: &str =
+    "the url has no known form; use jdbc:sqlite:PATH or jdbc:postgresql://HOST:PORT/DATABASE";
 
 /// Reads the URL that the configuration key `name` holds. Messages never repeat it: an unknown
 /// form may hold a password anywhere (D10).
 pub(crate) fn parse(name: &str, url: &str) -> Result<Target, SqlError> {
     let denied = |problem: &str| Err(SqlError::Denied(format!("{name}: {problem}")));
+    match postgres::parse(url) {
+        Some(Ok(url)) => return Ok(Target::Postgres(Box::new(url))),
+        Some(Err(problem)) => return denied(&problem),
+        None => {}
+    }
     let Some((scheme, path)) = url.split_at_checked(SQLITE.len()) else {
-        return denied("the url has no known form; use jdbc:sqlite:PATH");
+        return denied(FORMS);
     };
     if !scheme.eq_ignore_ascii_case(SQLITE) {
-        return denied("the url has no known form; use jdbc:sqlite:PATH");
+        return denied(FORMS);
     }
     if path.contains('?') {
         return denied("jdbc:sqlite: urls take no parameters; leave out the ? and what follows");
@@ -67,6 +79,7 @@ mod tests {
             "jdbc:sqlite:FILE:secret.db",
             "jdbc:sqlite:/a.db?password=secret",
             "jdbc:postgresql://me:secret@host/db",
+            "jdbc:mysql://host/secret",
             "sqlite:secret.db",
             "jdbc:sqlité:secret",
             "jdbc:sqlite:secret\0.db",

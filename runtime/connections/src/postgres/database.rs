@@ -1,0 +1,292 @@
+//! A PostgreSQL database as a database of a task, and the transaction of its current put.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tidegate_model::failpoint;
+use tidegate_sandbox::{
+    Errant, LedgerError, LedgerFuture, LedgerOwner, LedgerPartition, LedgerPosition, LedgerStart,
+    SinkBatch, SqlConnection, SqlCursor, SqlError, SqlFuture, SqlValue, Table, Write,
+};
+
+use super::{
+    error::{self, Fault},
+    ledger,
+    link::{Link, ServerPool},
+    query, table,
+    write::{self, Seen},
+};
+use crate::database::{Database, LedgerMark};
+
+/// A database, through the worker's links to its server.
+pub(crate) struct PostgresDatabase {
+    pool: Arc<ServerPool>,
+    put: Mutex<Put>,
+}
+
+/// How far the current put is.
+#[derive(Default)]
+enum Put {
+    /// It has written nothing.
+    #[default]
+    Nothing,
+    /// It has written, and a transaction is open.
+    Open(Box<Transaction>),
+    /// Part of what it wrote is lost or unknown, so only a rollback helps.
+    Lost(String),
+    /// COMMIT was sent and not answered: only opening the ledger tells what is stored.
+    Unsettled,
+}
+
+/// The transaction of a put.
+struct Transaction {
+    link: Link,
+    seen: Seen,
+}
+
+const CUT_OFF: &str = "a call to the database was cut off";
+
+impl PostgresDatabase {
+    pub(crate) fn new(pool: Arc<ServerPool>) -> Self {
+        Self {
+            pool,
+            put: Mutex::default(),
+        }
+    }
+
+    fn put(&self) -> MutexGuard<'_, Put> {
+        self.put.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the transaction out, if there is one. Unless it is put back the put is lost: so a
+    /// call that is dropped half-way dooms it.
+    fn take(&self) -> Result<Option<Box<Transaction>>, SqlError> {
+        let mut put = self.put();
+        match std::mem::replace(&mut *put, Put::Lost(CUT_OFF.to_owned())) {
+            Put::Nothing => Ok(None),
+            Put::Open(transaction) => Ok(Some(transaction)),
+            Put::Lost(reason) => {
+                *put = Put::Lost(reason.clone());
+                Err(lost(&reason))
+            }
+            Put::Unsettled => {
+                *put = Put::Unsettled;
+                Err(SqlError::Unavailable(UNSETTLED.to_owned()))
+            }
+        }
+    }
+
+    fn doom(&self, error: &SqlError) {
+        *self.put() = Put::Lost(error.to_string());
+    }
+
+    async fn begin(&self) -> Result<Box<Transaction>, SqlError> {
+        let link = self.pool.link().await?;
+        let begin = link.client()?.batch_execute(BEGIN);
+        begin.await.map_err(Fault::from)?;
+        Ok(Box::new(Transaction {
+            link,
+            seen: Seen::default(),
+        }))
+    }
+
+    /// Stores the marks and commits.
+    async fn settle(
+        &self,
+        link: Link,
+        owner: &LedgerOwner,
+        marks: &[LedgerMark],
+    ) -> Result<(), LedgerError> {
+        let client = client(&link)?;
+        // Deferred constraints speak up now, while it is known that nothing is stored.
+        let checks = client.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await;
+        checks.map_err(|error| LedgerError::RolledBack(Fault::from(error).into()))?;
+        if !marks.is_empty() {
+            ledger::store(client, owner, marks).await?;
+        }
+        failpoint::reached("offsets-written");
+        *self.put() = Put::Unsettled;
+        let committed = client.batch_execute("COMMIT").await;
+        committed.map_err(|error| LedgerError::Unknown(error::words(&error)))?;
+        link.give_back();
+        Ok(())
+    }
+}
+
+/// Whatever the server's default: the fence is compared with what is committed by then.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+const UNSETTLED: &str = "whether the last commit took place is unknown; the partitions have to be \
+                         opened again";
+
+fn lost(reason: &str) -> SqlError {
+    SqlError::Unavailable(format!("the put has to be rolled back: {reason}"))
+}
+
+impl SqlConnection for PostgresDatabase {
+    fn dialect(&self) -> &'static str {
+        "postgresql"
+    }
+
+    fn describe(&self, name: String) -> SqlFuture<'_, Option<Table>> {
+        Box::pin(async move {
+            let link = self.pool.link().await?;
+            let found = table::describe(link.client()?, &name).await?;
+            link.give_back();
+            Ok(found)
+        })
+    }
+
+    fn ensure_table(&self, name: String, wanted: Table) -> SqlFuture<'_, Table> {
+        Box::pin(async move {
+            if !matches!(*self.put(), Put::Nothing) {
+                return Err(SqlError::Denied(format!(
+                    "ensure-table of {name:?} comes after a write of the same put; call it before"
+                )));
+            }
+            let link = self.pool.link().await?;
+            let table = table::ensure(link.client()?, &name, &wanted).await?;
+            link.give_back();
+            Ok(table)
+        })
+    }
+
+    fn query(
+        &self,
+        statement: String,
+        parameters: Vec<SqlValue>,
+    ) -> SqlFuture<'_, Arc<dyn SqlCursor>> {
+        Box::pin(async move {
+            let link = self.pool.link().await?;
+            query::open(link, &statement, &parameters).await
+        })
+    }
+
+    fn write(
+        &self,
+        batch: Arc<SinkBatch>,
+        selection: Option<Vec<u32>>,
+        how: Write,
+    ) -> SqlFuture<'_, Vec<Errant>> {
+        Box::pin(async move {
+            let rows = write::rows(&batch, selection)?;
+            let request = write::Request::new(&how)?;
+            let begun = match self.take()? {
+                Some(transaction) => Ok(transaction),
+                None if rows.is_empty() => {
+                    *self.put() = Put::Nothing;
+                    return Ok(Vec::new());
+                }
+                None => self.begin().await,
+            };
+            // Lost even if nothing was written yet: the guest may go on as if this had worked,
+            // and the offsets must not be stored then.
+            let mut transaction = begun.inspect_err(|error| self.doom(error))?;
+            let client = transaction.link.client()?;
+            let written =
+                write::write(client, &mut transaction.seen, &batch, rows, &how, &request).await;
+            match written {
+                Ok(errants) => {
+                    *self.put() = Put::Open(transaction);
+                    Ok(errants)
+                }
+                Err(Fault::Lost(reason)) => {
+                    let error = SqlError::Unavailable(reason);
+                    self.doom(&error);
+                    Err(error)
+                }
+                Err(fault) => {
+                    *self.put() = Put::Open(transaction);
+                    Err(fault.into())
+                }
+            }
+        })
+    }
+}
+
+impl Database for PostgresDatabase {
+    fn open_ledger(
+        &self,
+        owner: LedgerOwner,
+        partitions: Vec<LedgerPartition>,
+    ) -> LedgerFuture<'_, Vec<LedgerStart>> {
+        Box::pin(async move {
+            let link = self.pool.link().await.map_err(LedgerError::RolledBack)?;
+            let starts = ledger::open(client(&link)?, &owner, &partitions).await?;
+            link.give_back();
+            let mut put = self.put();
+            if matches!(*put, Put::Unsettled) {
+                *put = Put::Nothing;
+            }
+            Ok(starts)
+        })
+    }
+
+    fn commit(&self, owner: LedgerOwner, marks: Vec<LedgerMark>) -> LedgerFuture<'_, ()> {
+        Box::pin(async move {
+            if matches!(*self.put(), Put::Unsettled) {
+                return Err(LedgerError::Unknown(UNSETTLED.to_owned()));
+            }
+            let settled = match self.take().map_err(LedgerError::RolledBack)? {
+                Some(transaction) => self.settle(transaction.link, &owner, &marks).await,
+                None if marks.is_empty() => Ok(()),
+                None => match self.begin().await {
+                    Ok(transaction) => self.settle(transaction.link, &owner, &marks).await,
+                    Err(error) => Err(LedgerError::RolledBack(error)),
+                },
+            };
+            *self.put() = match &settled {
+                Ok(()) => Put::Nothing,
+                Err(LedgerError::Unknown(_)) => Put::Unsettled,
+                // Whoever commits the same again must not store offsets without their rows.
+                Err(error) => Put::Lost(error.to_string()),
+            };
+            settled
+        })
+    }
+
+    fn rollback(&self) -> SqlFuture<'_, ()> {
+        Box::pin(async move {
+            let put = {
+                let mut put = self.put();
+                if matches!(*put, Put::Unsettled) {
+                    return Err(SqlError::Unavailable(UNSETTLED.to_owned()));
+                }
+                std::mem::take(&mut *put)
+            };
+            if let Put::Open(transaction) = put {
+                // A link that cannot roll back is closed, which does the same.
+                let link = transaction.link;
+                if link.client()?.batch_execute("ROLLBACK").await.is_ok() {
+                    link.give_back();
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn ledger_positions(&self, owner: LedgerOwner) -> SqlFuture<'_, Vec<LedgerPosition>> {
+        Box::pin(async move {
+            let link = self.pool.link().await?;
+            let found = ledger::read(link.client()?, &owner).await?;
+            link.give_back();
+            Ok(found)
+        })
+    }
+
+    fn rewrite_ledger(
+        &self,
+        owner: LedgerOwner,
+        partitions: Vec<(LedgerPartition, Option<i64>)>,
+    ) -> LedgerFuture<'_, Vec<LedgerStart>> {
+        Box::pin(async move {
+            let link = self.pool.link().await.map_err(LedgerError::RolledBack)?;
+            let starts = ledger::rewrite(client(&link)?, &owner, &partitions).await?;
+            link.give_back();
+            Ok(starts)
+        })
+    }
+}
+
+fn client(link: &Link) -> Result<&deadpool_postgres::Client, LedgerError> {
+    link.client()
+        .map_err(|fault| LedgerError::RolledBack(fault.into()))
+}

@@ -1,0 +1,73 @@
+//! Rows of a batch into a table.
+
+mod apply;
+mod columns;
+mod order;
+mod plan;
+mod request;
+mod statement;
+
+use deadpool_postgres::Client;
+use tidegate_sandbox::{Errant, SinkBatch, SqlError, Write};
+
+use super::error::Fault;
+pub(super) use plan::Seen;
+pub(super) use request::Request;
+
+/// The rows to write: the selected ones, or all.
+///
+/// # Errors
+/// If one is not in the batch.
+pub(super) fn rows(batch: &SinkBatch, selection: Option<Vec<u32>>) -> Result<Vec<u32>, SqlError> {
+    let count = batch.len();
+    let Some(selection) = selection else {
+        return Ok((0..u32::try_from(count).unwrap_or(u32::MAX)).collect());
+    };
+    match selection.iter().find(|row| **row as usize >= count) {
+        Some(row) => Err(SqlError::Denied(format!(
+            "row {row} is not in the batch of {count} rows"
+        ))),
+        None => Ok(selection),
+    }
+}
+
+/// Writes `rows` in the transaction at hand: all but those it answers, or none. After any error
+/// but [`Fault::Lost`] the transaction is as it was before.
+pub(super) async fn write(
+    client: &Client,
+    seen: &mut Seen,
+    batch: &SinkBatch,
+    rows: Vec<u32>,
+    how: &Write,
+    request: &Request,
+) -> Result<Vec<Errant>, Fault> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    client.batch_execute("SAVEPOINT tidegate_write").await?;
+    let written = async {
+        let plan = plan::plan(client, seen, request, how).await?;
+        let (columns, mut errants) = columns::encode(batch, &rows, how, &plan).await;
+        let runs = order::runs(&plan, &columns);
+        apply::apply(client, &plan, &columns, runs, &mut errants).await?;
+        client.batch_execute("RELEASE tidegate_write").await?;
+        errants.sort_by_key(|errant| errant.row);
+        Ok(errants)
+    };
+    match written.await {
+        Err(fault @ Fault::Lost(_)) => Err(fault),
+        Err(fault) => {
+            // What was locked since the savepoint is so no more.
+            seen.clear();
+            let back = "ROLLBACK TO tidegate_write; RELEASE tidegate_write";
+            client.batch_execute(back).await.map_err(lost)?;
+            Err(fault)
+        }
+        written => written,
+    }
+}
+
+/// A savepoint that is not there takes the transaction with it.
+fn lost(error: tokio_postgres::Error) -> Fault {
+    Fault::Lost(super::error::words(&error))
+}

@@ -1,0 +1,148 @@
+//! How the columns of a write travel, by the types that the table has now.
+
+use std::collections::HashSet;
+
+use deadpool_postgres::Client;
+use tidegate_sandbox::{SqlValue, ValueSource, Write};
+use tokio_postgres::{Error, Statement, error::SqlState};
+
+use super::{
+    super::{
+        error::Fault,
+        types::{ColumnType, Equality, Kind},
+    },
+    request::{Mode, Request},
+};
+
+/// Which tables the transaction has locked against ALTER, by the statement that did so.
+#[derive(Debug, Default)]
+pub(in crate::postgres) struct Seen(HashSet<String>);
+
+impl Seen {
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// How a column's values reach the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transport {
+    /// In the binary form of the column's type.
+    Native,
+    /// As text, which is cast to the column's type.
+    Text,
+}
+
+/// A column of the table that is written.
+#[derive(Debug)]
+pub(super) struct Column {
+    /// Its place in [`Write::columns`].
+    pub(super) place: usize,
+    /// Quoted.
+    pub(super) name: String,
+    pub(super) is_identity: bool,
+    pub(super) declared: ColumnType,
+    pub(super) transport: Transport,
+}
+
+/// How rows are written.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) mode: Mode,
+    /// Quoted.
+    pub(super) table: String,
+    pub(super) columns: Vec<Column>,
+    /// Whether inserts go by COPY.
+    pub(super) copies: bool,
+    pub(super) delete_tombstones: bool,
+}
+
+impl Plan {
+    pub(super) fn identity(&self) -> impl Iterator<Item = (usize, &Column)> {
+        let columns = self.columns.iter().enumerate();
+        columns.filter(|(_, column)| column.is_identity)
+    }
+
+    /// How well different bytes tell different rows apart.
+    pub(super) fn equality(&self) -> Equality {
+        let worst = self.identity().map(|(_, column)| column.declared.equality);
+        worst.max().unwrap_or(Equality::Exact)
+    }
+}
+
+/// Looks up the types, and keeps them as they are until the transaction ends.
+pub(super) async fn plan(
+    client: &Client,
+    seen: &mut Seen,
+    request: &Request,
+    how: &Write,
+) -> Result<Plan, Fault> {
+    let names: Vec<_> = request.columns.iter().map(|c| c.name.as_str()).collect();
+    let probe = format!(
+        "SELECT {} FROM {} WHERE false",
+        names.join(", "),
+        request.table
+    );
+    let statement = lock(client, seen, &probe).await?;
+    let mut columns = Vec::with_capacity(request.columns.len());
+    for (wanted, found) in request.columns.iter().zip(statement.columns()) {
+        columns.push(Column {
+            place: wanted.place,
+            name: wanted.name.clone(),
+            is_identity: wanted.is_identity,
+            declared: ColumnType::of(found.type_()),
+            transport: Transport::Native,
+        });
+    }
+    let is_text = |column: &Column| {
+        // What a constant's text means is for the server to say.
+        let constant = matches!(
+            how.columns.get(column.place),
+            Some((_, ValueSource::Constant(SqlValue::Text(_))))
+        );
+        column.declared.kind == Kind::Other || (constant && column.declared.kind != Kind::Text)
+    };
+    let is_array = |column: &Column| matches!(column.declared.kind, Kind::Array(..));
+    let copies = request.mode == Mode::Insert
+        && !columns.iter().any(is_text)
+        && !(request.delete_tombstones && columns.iter().any(|c| c.is_identity && is_array(c)));
+    for column in &mut columns {
+        // An array of arrays would be taken apart to its innermost elements.
+        if is_text(column) || (is_array(column) && !copies) {
+            column.transport = Transport::Text;
+        }
+    }
+    Ok(Plan {
+        mode: request.mode,
+        table: request.table.clone(),
+        columns,
+        copies,
+        delete_tombstones: request.delete_tombstones,
+    })
+}
+
+/// Runs `probe`, which reads no rows but takes the lock that keeps ALTER TABLE away.
+async fn lock(client: &Client, seen: &mut Seen, probe: &str) -> Result<Statement, Fault> {
+    let mut statement = client.prepare_cached(probe).await?;
+    if seen.0.contains(probe) {
+        return Ok(statement);
+    }
+    match client.query(&statement, &[]).await {
+        Ok(_) => {}
+        // A column's type was altered since the statement was prepared.
+        Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
+            statement = again(client, probe).await?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    seen.0.insert(probe.to_owned());
+    Ok(statement)
+}
+
+async fn again(client: &Client, probe: &str) -> Result<Statement, Error> {
+    client.batch_execute("ROLLBACK TO tidegate_write").await?;
+    client.statement_cache.clear();
+    let statement = client.prepare_cached(probe).await?;
+    client.query(&statement, &[]).await?;
+    Ok(statement)
+}
