@@ -7,6 +7,7 @@ pub mod files;
 pub mod items;
 pub mod java;
 pub mod kafka;
+pub mod lost_answers;
 pub mod meter;
 pub mod paths;
 pub mod ports;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tidegate_tests::broker::Broker;
 use tidegate_tests::items::{ItemCount, item};
 use tidegate_tests::kafka::Kafka;
+use tidegate_tests::postgres::Postgres;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::target::Target;
 use tidegate_tests::wait::wait_until;
@@ -59,9 +60,34 @@ impl Batch {
     }
 }
 
+/// Where the table is.
+#[derive(Clone, Copy, Debug)]
+enum On {
+    Sqlite,
+    Postgres,
+}
+
+/// Every test, on both.
+macro_rules! on_both {
+    ($($test:ident)*) => {
+        mod sqlite {
+            $(#[test] fn $test() { super::$test(super::On::Sqlite); })*
+        }
+        mod postgresql {
+            $(#[test] fn $test() { super::$test(super::On::Postgres); })*
+        }
+    };
+}
+
+on_both! {
+    refused_rows_are_dead_letters_once_and_all_others_arrive
+    without_tolerance_a_refused_row_takes_its_put_back_and_fails_the_task
+    a_worker_that_dies_between_two_steps_of_a_put_loses_and_doubles_nothing
+}
+
 /// A sink with a topic, a queue and a table of its own.
 struct Sink {
-    name: &'static str,
+    name: String,
     kafka: Kafka,
     target: Target,
     worker: Worker,
@@ -71,9 +97,13 @@ struct Sink {
 
 impl Sink {
     /// A stage on which nothing runs yet but the worker.
-    fn new(name: &'static str, batch: Batch) -> Self {
-        let directory = Scratch::new("sqlite");
-        let target = Target::Sqlite(directory.join("items.db"));
+    fn new(name: &str, on: On, batch: Batch) -> Self {
+        let name = &format!("{name}-{on:?}");
+        let directory = Scratch::new("databases");
+        let target = match on {
+            On::Sqlite => Target::Sqlite(directory.join("items.db")),
+            On::Postgres => Target::postgres(Postgres::shared()),
+        };
         target.execute(CREATE);
         let broker = Broker::shared();
         let kafka = broker.client();
@@ -87,7 +117,7 @@ impl Sink {
             .start();
         worker.rest().upload_guests(&["sql-sink"]);
         Self {
-            name,
+            name: name.to_owned(),
             kafka,
             target,
             worker,
@@ -101,7 +131,7 @@ impl Sink {
         let dead = self.dead();
         let mut config = vec![
             ("connector.class", "sql-sink"),
-            ("topics", self.name),
+            ("topics", self.name.as_str()),
             ("value.converter", "JsonConverter"),
             ("value.converter.schemas.enable", "false"),
             ("table.name.format", "items"),
@@ -115,7 +145,7 @@ impl Sink {
         ];
         config.extend(connection.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         config.extend(more);
-        self.worker.rest().create(self.name, &config);
+        self.worker.rest().create(&self.name, &config);
     }
 
     /// The dead letter queue's topic.
@@ -165,9 +195,8 @@ impl Sink {
     }
 }
 
-#[test]
-fn refused_rows_are_dead_letters_once_and_all_others_arrive() {
-    let sink = Sink::new("refused", Batch::new(3_000, 250));
+fn refused_rows_are_dead_letters_once_and_all_others_arrive(on: On) {
+    let sink = Sink::new("refused", on, Batch::new(3_000, 250));
     sink.create(&[("errors.tolerance", "all")]);
     sink.wait_until_done();
     sink.assert_exact();
@@ -184,7 +213,7 @@ fn refused_rows_are_dead_letters_once_and_all_others_arrive() {
                 header("connector.name"),
                 header("task.id")
             ],
-            ["refused", "0", "refused", "0"]
+            [sink.name.as_str(), "0", &sink.name, "0"]
         );
         let offset: usize = header("offset").parse().unwrap();
         assert_eq!(sink.batch.texts[offset], record.text());
@@ -203,18 +232,18 @@ fn refused_rows_are_dead_letters_once_and_all_others_arrive() {
     }
     let metrics = sink.worker.rest().get("/metrics").text;
     let counted = format!(
-        "tidegate_dead_letters_total{{connector=\"refused\"}} {}",
+        "tidegate_dead_letters_total{{connector=\"{}\"}} {}",
+        sink.name,
         records.len()
     );
     assert!(metrics.contains(&counted), "{metrics}");
 }
 
-#[test]
-fn without_tolerance_a_refused_row_takes_its_put_back_and_fails_the_task() {
-    let sink = Sink::new("intolerant", Batch::new(100, 1_000));
+fn without_tolerance_a_refused_row_takes_its_put_back_and_fails_the_task(on: On) {
+    let sink = Sink::new("intolerant", on, Batch::new(100, 1_000));
     sink.create(&[]);
-    let trace = sink.worker.rest().wait_for_failed_task(sink.name);
-    assert!(trace.contains("intolerant-0@100"), "{trace}");
+    let trace = sink.worker.rest().wait_for_failed_task(&sink.name);
+    assert!(trace.contains(&format!("{}-0@100", sink.name)), "{trace}");
     assert_eq!(sink.target.number("SELECT count(*) FROM items"), Some(0));
     assert_eq!(sink.target.progress(), Some(0));
     assert!(sink.kafka.partitions(&sink.dead()).is_empty());
@@ -231,17 +260,18 @@ const ARROWS: [(&str, u32); 6] = [
     ("group-committed", 1),
 ];
 
-#[test]
-fn a_worker_that_dies_between_two_steps_of_a_put_loses_and_doubles_nothing() {
+fn a_worker_that_dies_between_two_steps_of_a_put_loses_and_doubles_nothing(on: On) {
     for (arrow, visit) in ARROWS {
-        let mut sink = Sink::new(arrow, Batch::new(3_000, 250));
+        let mut sink = Sink::new(arrow, on, Batch::new(3_000, 250));
         sink.worker.stop();
         sink.worker.set_failpoint(Some(&format!("{arrow}:{visit}")));
         sink.worker.start_again();
         sink.create(&[("errors.tolerance", "all")]);
         let status = sink.worker.wait_ended();
         assert!(!status.success(), "{arrow}: {status}");
-        let committed = sink.kafka.committed(&format!("connect-{arrow}"), arrow);
+        let committed = sink
+            .kafka
+            .committed(&format!("connect-{}", sink.name), &sink.name);
         let group: i64 = committed.iter().filter_map(|(_, offset)| *offset).sum();
         let stored = sink.target.progress().unwrap_or_default();
         assert!(

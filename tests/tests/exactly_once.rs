@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use tidegate_tests::broker::Broker;
 use tidegate_tests::items::{ItemCount, items, name};
+use tidegate_tests::lost_answers::LostAnswers;
 use tidegate_tests::postgres::Postgres;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::target::Target;
@@ -45,6 +46,17 @@ impl Stage {
         records: &[Record],
         config: &[(&str, &str)],
     ) -> Self {
+        Self::with_way(postgres, None, create, records, config)
+    }
+
+    /// The same, with another port that leads to the server.
+    fn with_way(
+        postgres: Option<Postgres>,
+        way: Option<u16>,
+        create: &str,
+        records: &[Record],
+        config: &[(&str, &str)],
+    ) -> Self {
         let directory = Scratch::new("databases");
         let target = match &postgres {
             Some(server) => Target::postgres(server),
@@ -73,6 +85,10 @@ impl Stage {
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect();
         all.extend(target.connection());
+        if let (Some(way), Some(url)) = (way, all.get_mut("connection.url")) {
+            let (_, database) = url.rsplit_once('/').unwrap();
+            *url = format!("jdbc:postgresql://127.0.0.1:{way}/{database}?sslmode=disable");
+        }
         let mut stage = Self {
             broker,
             postgres,
@@ -249,4 +265,22 @@ fn upserts_and_tombstones_leave_the_last_state_in_sqlite() {
 #[test]
 fn upserts_and_tombstones_leave_the_last_state_in_postgresql() {
     the_last_change_counts(Some(Postgres::start()), with_crashes());
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_neither_doubles_nor_loses_a_row() {
+    const RECORDS: usize = 100_000;
+    let records: Vec<Record> = items(0..RECORDS).map(|item| (None, Some(item))).collect();
+    let server = Postgres::start();
+    let way = LostAnswers::start(server.port(), 3);
+    let config = [
+        ("insert.mode", "insert"),
+        ("tasks.max", "1"),
+        ("consumer.override.max.poll.records", "2000"),
+    ];
+    let mut stage = Stage::with_way(Some(server), Some(way.port()), CREATE, &records, &config);
+    stage.wait_for_progress(RECORDS);
+    let rows = stage.target.rows("SELECT id, name FROM items");
+    ItemCount::of(RECORDS, rows).assert_exact();
+    assert!(way.lost() >= 5, "only {} answers were lost", way.lost());
 }

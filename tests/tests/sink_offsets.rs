@@ -7,6 +7,7 @@ use serde_json::json;
 use tidegate_tests::broker::Broker;
 use tidegate_tests::items::items;
 use tidegate_tests::java;
+use tidegate_tests::postgres::Postgres;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::target::Target;
 use tidegate_tests::wait::wait_until;
@@ -17,6 +18,13 @@ const RECORDS: usize = 100;
 const CREATE: &str = "CREATE TABLE items (id BIGINT NOT NULL, name TEXT, price DOUBLE PRECISION, \
                       is_even BOOLEAN)";
 
+/// Where the table is.
+#[derive(Clone, Copy, Debug)]
+enum On {
+    Sqlite,
+    Postgres,
+}
+
 /// A sink that has put [`RECORDS`] records of a topic of one partition into a table.
 struct Sink {
     worker: Worker,
@@ -25,10 +33,33 @@ struct Sink {
     directory: Scratch,
 }
 
+/// Every test, on both.
+macro_rules! on_both {
+    ($($test:ident)*) => {
+        mod sqlite {
+            $(#[test] fn $test() { super::$test(super::On::Sqlite); })*
+        }
+        mod postgresql {
+            $(#[test] fn $test() { super::$test(super::On::Postgres); })*
+        }
+    };
+}
+
+on_both! {
+    rest_shows_and_changes_them
+    kafkas_own_tool_moves_them_and_that_wins_once
+    a_topic_created_anew_is_another_topic
+    the_same_name_on_another_cluster_fails_and_says_so
+}
+
 impl Sink {
-    fn start(broker: &Broker, topic: &str) -> Self {
-        let directory = Scratch::new("sqlite");
-        let target = Target::Sqlite(directory.join("items.db"));
+    fn start(broker: &Broker, topic: &str, on: On) -> Self {
+        let topic = &format!("{topic}-{on:?}");
+        let directory = Scratch::new("databases");
+        let target = match on {
+            On::Sqlite => Target::Sqlite(directory.join("items.db")),
+            On::Postgres => Target::postgres(Postgres::shared()),
+        };
         target.execute(CREATE);
         broker.client().create_topic(topic, 1);
         let worker = worker(broker, &directory);
@@ -122,22 +153,21 @@ fn at(topic: &str, offset: usize) -> serde_json::Value {
     }]})
 }
 
-#[test]
-fn rest_shows_and_changes_them() {
+fn rest_shows_and_changes_them(on: On) {
     let broker = Broker::shared();
-    let sink = Sink::start(broker, "by-rest");
+    let sink = Sink::start(broker, "by-rest", on);
     let rest = sink.worker.rest();
     wait_until("the offset is shown", LIMIT, || {
-        sink.offset() == at("by-rest", RECORDS)
+        sink.offset() == at(&sink.topic, RECORDS)
     });
-    let refused = rest.patch(&sink.path("offsets"), &at("by-rest", 60));
+    let refused = rest.patch(&sink.path("offsets"), &at(&sink.topic, 60));
     assert!(refused.error(400).contains("STOPPED state"), "{refused:?}");
 
     sink.stop();
     sink.wait_until_group_left(broker);
-    rest.patch(&sink.path("offsets"), &at("by-rest", 60))
+    rest.patch(&sink.path("offsets"), &at(&sink.topic, 60))
         .expect(200);
-    assert_eq!(sink.offset(), at("by-rest", 60));
+    assert_eq!(sink.offset(), at(&sink.topic, 60));
     sink.resume();
     sink.wait_for_rows(RECORDS + 40);
 
@@ -157,16 +187,16 @@ fn rest_shows_and_changes_them() {
     assert_eq!(sink.rows(), 3 * RECORDS + 40);
 }
 
-#[test]
-fn kafkas_own_tool_moves_them_and_that_wins_once() {
+fn kafkas_own_tool_moves_them_and_that_wins_once(on: On) {
     let broker = Broker::shared();
-    let sink = Sink::start(broker, "by-tool");
+    let sink = Sink::start(broker, "by-tool", on);
     sink.stop();
     sink.wait_until_group_left(broker);
+    let group = format!("connect-{}", sink.topic);
     let mut tool = java::command("128m");
     tool.arg("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand")
         .args(["--bootstrap-server", &broker.bootstrap()])
-        .args(["--group", "connect-by-tool", "--topic", "by-tool"])
+        .args(["--group", &group, "--topic", &sink.topic])
         .args(["--reset-offsets", "--to-offset", "70", "--execute"]);
     java::run(tool);
     sink.resume();
@@ -174,7 +204,7 @@ fn kafkas_own_tool_moves_them_and_that_wins_once() {
     for _ in 0..2 {
         sink.stop();
         sink.resume();
-        sink.worker.rest().wait_for_state("by-tool", "RUNNING");
+        sink.worker.rest().wait_for_state(&sink.topic, "RUNNING");
     }
     sink.produce(broker);
     sink.wait_for_rows(2 * RECORDS + 30);
@@ -182,19 +212,18 @@ fn kafkas_own_tool_moves_them_and_that_wins_once() {
     assert_eq!(sink.rows(), 2 * RECORDS + 30);
 }
 
-#[test]
-fn a_topic_created_anew_is_another_topic() {
+fn a_topic_created_anew_is_another_topic(on: On) {
     let broker = Broker::shared();
-    let sink = Sink::start(broker, "anew");
+    let sink = Sink::start(broker, "anew", on);
     sink.stop();
-    broker.client().delete_topic("anew");
+    broker.client().delete_topic(&sink.topic);
     wait_until("the topic is gone", LIMIT, || {
-        broker.client().partitions("anew").is_empty()
+        broker.client().partitions(&sink.topic).is_empty()
     });
-    broker.client().create_topic("anew", 1);
+    broker.client().create_topic(&sink.topic, 1);
     sink.produce(broker);
     sink.resume();
-    let trace = sink.worker.rest().wait_for_failed_task("anew");
+    let trace = sink.worker.rest().wait_for_failed_task(&sink.topic);
     assert!(trace.contains("tidegate_offsets"), "{trace}");
     assert_eq!(sink.rows(), RECORDS);
     // A person says what is meant: forget the old topic's offsets.
@@ -206,19 +235,18 @@ fn a_topic_created_anew_is_another_topic() {
     sink.wait_for_rows(2 * RECORDS);
 }
 
-#[test]
-fn the_same_name_on_another_cluster_fails_and_says_so() {
-    let sink = Sink::start(Broker::shared(), "elsewhere");
+fn the_same_name_on_another_cluster_fails_and_says_so(on: On) {
+    let sink = Sink::start(Broker::shared(), "elsewhere", on);
     sink.stop();
     let other = Broker::start();
-    other.client().create_topic("elsewhere", 1);
+    other.client().create_topic(&sink.topic, 1);
     let worker = worker(&other, &sink.directory);
-    create(&worker, &sink.target, "elsewhere", "elsewhere");
+    create(&worker, &sink.target, &sink.topic, &sink.topic);
     sink.produce(&other);
-    let trace = worker.rest().wait_for_failed_task("elsewhere");
+    let trace = worker.rest().wait_for_failed_task(&sink.topic);
     assert!(trace.contains("cluster"), "{trace}");
     assert_eq!(sink.rows(), RECORDS);
     // Under another name they do not meet.
-    create(&worker, &sink.target, "elsewhere-2", "elsewhere");
+    create(&worker, &sink.target, "another-name", &sink.topic);
     sink.wait_for_rows(2 * RECORDS);
 }
