@@ -1,10 +1,18 @@
-//! Inserts records into tables of a database that the host holds.
+//! Writes records into tables of a database that the host holds.
 //!
-//! Rows never pass through this guest: it says which field goes to which column, and the host
-//! writes them in one transaction with the consumed offsets.
+//! Rows never pass through this guest: it says which part of a record goes to which column, and the
+//! host writes them in one transaction with the consumed offsets.
 
+mod closer;
 mod config;
+mod dialect;
+mod issues;
+mod kinds;
 mod mapping;
+mod record_key;
+mod retries;
+mod selection;
+mod tables;
 mod task;
 #[cfg(test)]
 mod tests;

@@ -1,20 +1,24 @@
 //! The connector: what it says about itself, and the work of a task.
 
-use std::collections::BTreeSet;
-
 use tidegate_sdk::prelude::*;
 use tidegate_sdk::sql::{Connection, Write};
 
-use crate::config::{CONNECTION, Config};
-use crate::mapping::Mapping;
+use crate::config::{CONNECTION, Config, InsertMode};
+use crate::dialect::Dialect;
+use crate::issues;
+use crate::mapping::{self, Planned};
+use crate::retries::Retries;
+use crate::selection::{self, Selection};
+use crate::tables::{Making, Tables};
 
 /// One task.
 #[derive(Debug)]
 pub struct SqlSink {
     config: Config,
     connection: Connection,
-    /// Tables that are known to exist.
-    tables: BTreeSet<String>,
+    dialect: Dialect,
+    tables: Tables,
+    retries: Retries,
 }
 
 impl Connector for SqlSink {
@@ -22,8 +26,19 @@ impl Connector for SqlSink {
 
     fn describe() -> Description {
         Description::new("sql-sink", env!("CARGO_PKG_VERSION"))
-            .documentation("Inserts records into database tables.")
+            .documentation(
+                "Writes records into tables of PostgreSQL or SQLite, in one transaction with the \
+                 consumed offsets.",
+            )
+            .alias("JdbcSink")
+            .alias("io.aiven.connect.jdbc.JdbcSinkConnector")
+            .alias("io.confluent.connect.jdbc.JdbcSinkConnector")
+            .alias("io.debezium.connector.jdbc.JdbcSinkConnector")
             .uses_connection(CONNECTION)
+    }
+
+    fn validate(config: &Config) -> Vec<Issue> {
+        issues::of(config)
     }
 
     fn plan(request: &PlanRequest<'_, Config>) -> Result<Vec<RawConfig>> {
@@ -35,88 +50,76 @@ impl SinkTask for SqlSink {
     fn start(config: Config, _: &TaskContext) -> Result<Self> {
         let connection = Connection::open(CONNECTION).or_fail(format!("open {CONNECTION}"))?;
         Ok(Self {
+            dialect: Dialect::named(&connection.dialect())?,
+            retries: Retries::new(config.max_retries, config.retry_backoff),
             config,
             connection,
-            tables: BTreeSet::new(),
+            tables: Tables::default(),
         })
     }
 
     fn put(&mut self, batch: &Batch) -> Result<Vec<Errant>> {
-        let (rows, mut errants) = without_tombstones(batch);
-        if rows.as_ref().is_some_and(Vec::is_empty) {
-            return Ok(errants);
+        let done = self.deliver(batch);
+        if done.is_err() {
+            self.tables.forget();
         }
-        let mapping = self.mapping(batch)?;
-        let table = self.config.table(&batch.topic());
-        self.require(&table, &mapping)?;
-        let doing = format!("write table {table}");
-        let write = Write {
-            table,
-            mode: self.config.mode().to_owned(),
-            columns: mapping.sources(),
-        };
-        let refused = match rows {
-            None => self.connection.write(batch, &write),
-            Some(rows) => self.connection.write_rows(batch, &rows, &write),
-        };
-        errants.extend(refused.or_fail(doing)?);
-        Ok(errants)
+        self.retries.judge(done)
     }
 }
 
 impl SqlSink {
-    fn mapping(&self, batch: &Batch) -> Result<Mapping> {
-        let mapping = match batch.fields() {
-            Ok(fields) => Mapping::of_fields(fields, &self.config.fields_whitelist),
-            Err(failure) if failure.is_retriable() => return Err(failure),
-            Err(_) => Mapping::of_value(),
+    fn deliver(&mut self, batch: &Batch) -> Result<Vec<Errant>> {
+        let tombstones = batch.tombstones();
+        let only_deletes =
+            self.config.insert_mode == InsertMode::Delete || tombstones.len() == batch.len();
+        let Selection { rows, mut errants } =
+            selection::of(batch, tombstones, self.config.takes_tombstones());
+        if rows.is_empty() {
+            return Ok(errants);
+        }
+        let Some(columns) = mapping::of(batch, &self.config, only_deletes)? else {
+            errants.extend(selection::without_keys(&rows));
+            return Ok(errants);
         };
-        if mapping.is_empty() {
-            return Err(Failure::fatal(format!(
-                "the records of {} have no field to write, check fields.whitelist",
-                batch.topic()
-            )));
+        let table = self.config.table(&batch.topic());
+        let making = Making {
+            connection: &self.connection,
+            dialect: self.dialect,
+            config: &self.config,
+            batch,
+        };
+        if !self
+            .tables
+            .require(making, &table, &columns, only_deletes)?
+        {
+            return Ok(errants);
         }
-        Ok(mapping)
+        let write = self.write(table, columns, only_deletes);
+        for rows in rows.chunks(self.config.batch_size) {
+            let refused = match rows.len() == batch.len() {
+                true => self.connection.write(batch, &write),
+                false => self.connection.write_rows(batch, rows, &write),
+            };
+            errants.extend(refused.or_fail(format!("write table {}", write.table))?);
+        }
+        Ok(errants)
     }
 
-    /// Makes sure that the table exists. Only one that was found is remembered: one that was
-    /// created here goes again if the host has to roll this put back.
-    fn require(&mut self, table: &str, mapping: &Mapping) -> Result<()> {
-        if self.tables.contains(table) {
-            return Ok(());
+    fn write(&self, table: String, columns: Vec<Planned>, only_deletes: bool) -> Write {
+        let identity = columns.iter().filter(|column| column.identifies);
+        Write {
+            table,
+            mode: match only_deletes {
+                true => "delete",
+                false => self.config.mode(),
+            }
+            .to_owned(),
+            identity: identity.map(|column| column.name.clone()).collect(),
+            delete_tombstones: self.config.delete_enabled,
+            columns: columns
+                .into_iter()
+                .map(|column| (column.name, column.source))
+                .collect(),
         }
-        let found = self
-            .connection
-            .describe(table)
-            .or_fail(format!("look at table {table}"))?;
-        if found.is_some() {
-            self.tables.insert(table.to_owned());
-            return Ok(());
-        }
-        if !self.config.auto_create {
-            return Err(Failure::fatal(format!(
-                "there is no table {table}, create it or set auto.create to true"
-            )));
-        }
-        log::info!("creating table {table}");
-        let created = self.connection.ensure_table(table, &mapping.table());
-        created.map(drop).or_fail(format!("create table {table}"))
     }
-}
-
-/// The rows that have a value (none: all of them), and a verdict for each of the others.
-fn without_tombstones(batch: &Batch) -> (Option<Vec<u32>>, Vec<Errant>) {
-    let tombstones: BTreeSet<u32> = batch.tombstones().into_iter().collect();
-    if tombstones.is_empty() {
-        return (None, Vec::new());
-    }
-    let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
-    let rows = (0..count).filter(|row| !tombstones.contains(row)).collect();
-    let reason = "a null value has nothing to insert";
-    let errant = |row| Errant {
-        row,
-        reason: reason.to_owned(),
-    };
-    (Some(rows), tombstones.into_iter().map(errant).collect())
 }

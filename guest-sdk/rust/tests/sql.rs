@@ -1,7 +1,7 @@
 //! A database in a test does what the host's do.
 
 // A helper of tests is a test too.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::cell::RefCell;
 

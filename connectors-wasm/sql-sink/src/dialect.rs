@@ -1,0 +1,118 @@
+//! What differs from database to database.
+
+use tidegate_sdk::prelude::*;
+
+/// A kind of database that this sink knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// SQLite.
+    Sqlite,
+    /// PostgreSQL.
+    Postgresql,
+}
+
+impl Dialect {
+    /// By the host's name for it.
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            "sqlite" => Ok(Self::Sqlite),
+            "postgresql" => Ok(Self::Postgresql),
+            other => Err(Failure::fatal(format!(
+                "this sink does not know the dialect {other}, use a sqlite or postgresql connection"
+            ))),
+        }
+    }
+
+    /// Whether both names are one column.
+    pub fn is_same(self, one: &str, other: &str) -> bool {
+        match self {
+            Self::Sqlite => one.eq_ignore_ascii_case(other),
+            // The host quotes names.
+            Self::Postgresql => one == other,
+        }
+    }
+
+    /// The type of a column that takes values of a Connect type.
+    pub fn column_kind(self, kind: &str) -> String {
+        match self {
+            Self::Sqlite => sqlite(kind).to_owned(),
+            Self::Postgresql => postgresql(kind),
+        }
+    }
+}
+
+fn sqlite(kind: &str) -> &'static str {
+    match kind {
+        "boolean" | "int8" | "int16" | "int32" | "int64" => "INTEGER",
+        "float32" | "float64" => "REAL",
+        "bytes" => "BLOB",
+        "Decimal" | "Date" | "Time" | "Timestamp" => "NUMERIC",
+        // Strings, and arrays, maps and structs as JSON.
+        _ => "TEXT",
+    }
+}
+
+fn postgresql(kind: &str) -> String {
+    let items = kind
+        .strip_prefix("array<")
+        .and_then(|kind| kind.strip_suffix('>'));
+    if let Some(items) = items {
+        return match postgresql(items).as_str() {
+            // Arrays of arrays have one length there, and these need not.
+            "jsonb" => "jsonb".to_owned(),
+            items if items.ends_with(']') => "jsonb".to_owned(),
+            items => format!("{items}[]"),
+        };
+    }
+    let kind = match kind {
+        "boolean" => "boolean",
+        "int8" | "int16" => "smallint",
+        "int32" => "integer",
+        "int64" => "bigint",
+        "float32" => "real",
+        "float64" => "double precision",
+        "bytes" => "bytea",
+        "Decimal" => "numeric",
+        "Date" => "date",
+        "Time" => "time",
+        "Timestamp" => "timestamp with time zone",
+        // An array of who knows what, too.
+        "array" | "map" | "struct" => "jsonb",
+        _ => "text",
+    };
+    kind.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_have_their_column_types() {
+        for (kind, sqlite, postgresql) in [
+            ("boolean", "INTEGER", "boolean"),
+            ("int8", "INTEGER", "smallint"),
+            ("int16", "INTEGER", "smallint"),
+            ("int32", "INTEGER", "integer"),
+            ("int64", "INTEGER", "bigint"),
+            ("float32", "REAL", "real"),
+            ("float64", "REAL", "double precision"),
+            ("string", "TEXT", "text"),
+            ("bytes", "BLOB", "bytea"),
+            ("Decimal", "NUMERIC", "numeric"),
+            ("Date", "NUMERIC", "date"),
+            ("Time", "NUMERIC", "time"),
+            ("Timestamp", "NUMERIC", "timestamp with time zone"),
+            ("struct", "TEXT", "jsonb"),
+            ("map", "TEXT", "jsonb"),
+            ("array", "TEXT", "jsonb"),
+            ("array<int32>", "TEXT", "integer[]"),
+            ("array<Timestamp>", "TEXT", "timestamp with time zone[]"),
+            ("array<struct>", "TEXT", "jsonb"),
+            ("array<array<int32>>", "TEXT", "jsonb"),
+        ] {
+            assert_eq!(Dialect::Sqlite.column_kind(kind), sqlite, "{kind}");
+            assert_eq!(Dialect::Postgresql.column_kind(kind), postgresql, "{kind}");
+        }
+    }
+}
