@@ -272,7 +272,7 @@ fn a_commit_whose_answer_is_lost_neither_doubles_nor_loses_a_row() {
     const RECORDS: usize = 100_000;
     let records: Vec<Record> = items(0..RECORDS).map(|item| (None, Some(item))).collect();
     let server = Postgres::start();
-    let way = LostAnswers::start(server.port(), 3);
+    let way = LostAnswers::start(server.port(), 8);
     let config = [
         ("insert.mode", "insert"),
         ("tasks.max", "1"),

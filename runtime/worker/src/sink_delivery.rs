@@ -158,6 +158,7 @@ impl SinkLoop {
         for (at, next) in left.positions() {
             self.state.positions.accept(&at, next);
         }
+        control.progress();
         Ok(())
     }
 

@@ -50,6 +50,8 @@ pub(crate) struct Control {
     paused: watch::Receiver<bool>,
     events: mpsc::UnboundedSender<Event>,
     reported: Option<State>,
+    /// Whether records got through since the loop began.
+    progressed: bool,
 }
 
 impl Control {
@@ -67,6 +69,7 @@ impl Control {
             paused,
             events,
             reported: None,
+            progressed: false,
         }
     }
 
@@ -87,6 +90,11 @@ impl Control {
                 self.stop.cancelled().await;
             },
         }
+    }
+
+    /// Records got through: what ends the loop next is another trouble than before.
+    pub(crate) fn progress(&mut self) {
+        self.progressed = true;
     }
 
     /// Tells the herder, if it is news.
@@ -136,7 +144,7 @@ pub(crate) async fn supervise(
             }
             TaskError::Recoverable(reason) => reason,
         };
-        if start.elapsed() > RECOVERED {
+        if std::mem::take(&mut control.progressed) || start.elapsed() > RECOVERED {
             pauses.reset();
         }
         let pause = pauses.next(None);
