@@ -66,6 +66,11 @@ impl Postgres {
         self.port
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("a running server").pid()
+    }
+
     /// The authority that signed its certificate.
     pub fn authority(&self) -> &Path {
         &self.certificates.authority

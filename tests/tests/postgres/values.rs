@@ -83,6 +83,8 @@ fn numbers() -> Vec<Case> {
             Value::Float64(f64::NEG_INFINITY),
             Ok("-Infinity"),
         ),
+        ("float8", None, Value::Int64(0), Ok("0")),
+        ("float4", None, Value::Int64(i64::MIN), Ok("-9.223372e+18")),
         (
             "float8",
             None,
