@@ -66,6 +66,11 @@ impl Postgres {
         self.port
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("a running server").pid()
+    }
+
     /// The authority that signed its certificate.
     pub fn authority(&self) -> &Path {
         &self.certificates.authority
@@ -177,7 +182,7 @@ impl Postgres {
         give(&key, Some(0o600));
         let settings = format!(
             "listen_addresses = '127.0.0.1,127.0.0.2'\nport = {}\nunix_socket_directories = ''\n\
-             max_connections = 200\nfsync = off\nssl = on\nssl_cert_file = 'server.pem'\n\
+             max_connections = 200\nfsync = off\ndeadlock_timeout = 100ms\nssl = on\nssl_cert_file = 'server.pem'\n\
              ssl_key_file = 'server.pem'\nlog_line_prefix = '%m %p %u %d '\n",
             self.port
         );

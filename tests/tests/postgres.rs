@@ -2,5 +2,19 @@
 
 #[path = "postgres/harness.rs"]
 mod harness;
+#[path = "postgres/ledger.rs"]
+mod ledger;
+#[path = "postgres/links.rs"]
+mod links;
+#[path = "postgres/modes.rs"]
+mod modes;
+#[path = "postgres/queries.rs"]
+mod queries;
+#[path = "postgres/refusals.rs"]
+mod refusals;
+#[path = "postgres/tables.rs"]
+mod tables;
 #[path = "postgres/transactions.rs"]
 mod transactions;
+#[path = "postgres/values.rs"]
+mod values;

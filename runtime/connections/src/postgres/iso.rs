@@ -55,9 +55,9 @@ pub(super) fn parse_time(text: &str) -> Option<i64> {
     let hours = two(parts.next()?)?;
     let minutes = two(parts.next()?)?;
     let seconds = parts.next().map_or(Some(0), two)?;
-    let (micros, rest) = fraction.split_at_checked(6).unwrap_or((fraction, "0"));
+    let (micros, rest) = fraction.split_at_checked(6).unwrap_or((fraction, ""));
     let in_range = hours < 24 && minutes < 60 && seconds < 60 && parts.next().is_none();
-    if !in_range || number(rest)? != 0 {
+    if !in_range || rest.bytes().any(|digit| digit != b'0') {
         return None;
     }
     let micros = number(micros)? * 10_i64.pow(6 - u32::try_from(micros.len()).ok()?);
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(parse_date("2000-02-29"), Some(EPOCH_DAYS + 59));
         assert_eq!(parse_date("+10000-01-01"), Some(2_932_897));
         assert_eq!(date(0), "1970-01-01");
-        assert_eq!(date(-719_529), "0001-12-31 BC");
+        assert_eq!(date(-719_163), "0001-12-31 BC");
         for bad in [
             "2023-02-29",
             "2023-13-01",
@@ -194,10 +194,7 @@ mod tests {
             "00:00.5",
             "a:b",
         ] {
-            // A fraction of nothing is as good as none.
-            if bad != "00:00:00." {
-                assert_eq!(parse_time(bad), None, "{bad}");
-            }
+            assert_eq!(parse_time(bad), None, "{bad}");
         }
         assert_eq!(time(47_655_000_001), "13:14:15.000001");
     }

@@ -92,7 +92,9 @@ fn finite(number: Option<f64>) -> Result<f64, Misfit> {
 /// The number, if its bits between the first and the last that is set are not too many.
 fn exact(number: i64, bits: u32) -> Result<i64, Misfit> {
     let size = number.unsigned_abs();
-    let used = i64::BITS - size.leading_zeros() - size.trailing_zeros().min(63);
+    let used = size
+        .checked_ilog2()
+        .map_or(0, |top| top + 1 - size.trailing_zeros());
     match used <= bits {
         true => Ok(number),
         false => misfit(&format!(

@@ -1,6 +1,9 @@
 //! In which order rows are written, and which of several with one identity counts.
 
-use super::{super::types::Equality, columns::Columns, plan::Plan, request::Mode};
+use super::{
+    super::types::Equality, columns::Columns, plan::Plan, request::Mode,
+    statement::server_picks_last,
+};
 
 /// What is done with rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,12 +38,12 @@ pub(super) fn runs(plan: &Plan, columns: &Columns) -> Vec<Run> {
     if !sorts {
         return in_order(all, of_row);
     }
-    let rows = last_of_each(plan, columns, all);
+    let mut rows = last_of_each(plan, columns, all);
     let deletes = rows.iter().filter(|row| of_row(**row) == Operation::Delete);
     let deletes = deletes.count();
-    if plan.equality() > Equality::Exact && deletes > 0 && deletes < rows.len() {
+    let both = deletes > 0 && deletes < rows.len();
+    if (both && plan.equality() > Equality::Exact) || server_picks_last(plan, operation) {
         // Two of them may be one row to the server, so that the order between them counts.
-        let mut rows = rows;
         rows.sort_unstable();
         return in_order(rows.into_iter(), of_row);
     }

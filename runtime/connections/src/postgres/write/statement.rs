@@ -96,6 +96,18 @@ fn same_row(plan: &Plan) -> String {
     same.collect::<Vec<_>>().join(" AND ")
 }
 
+/// Whether the statement itself takes the last of the rows that are one to the server. Then they
+/// have to be given in their own order.
+pub(super) fn server_picks_last(plan: &Plan, operation: Operation) -> bool {
+    match operation {
+        // Two rows for one row of the table: the server would refuse the statement.
+        Operation::Upsert => plan.equality() == Equality::Loose,
+        // Here it would take either.
+        Operation::Update => plan.equality() > Equality::Exact,
+        Operation::Insert | Operation::Delete => false,
+    }
+}
+
 /// The rows as a table `v` with columns `c0`, `c1` and so on, numbered as in the plan.
 fn source(plan: &Plan, operation: Operation) -> String {
     let places = parameters(plan, operation);
@@ -110,17 +122,17 @@ fn source(plan: &Plan, operation: Operation) -> String {
     let arrays = arrays.collect::<Vec<_>>().join(", ");
     let names: Vec<_> = places.iter().map(|place| format!("c{place}")).collect();
     let names = names.join(", ");
-    let may_be_one = match operation {
-        // Two rows for one row of the table: the server would refuse the statement.
-        Operation::Upsert => plan.equality() == Equality::Loose,
-        // Here it would take either.
-        Operation::Update => plan.equality() > Equality::Exact,
-        Operation::Insert | Operation::Delete => false,
-    };
-    if !may_be_one {
+    if !server_picks_last(plan, operation) {
         return format!("unnest({arrays}) AS v({names})");
     }
-    let identity = plan.identity().map(|(place, column)| value(place, column));
+    // Compared with a value of the column, though there is none, they get its collation.
+    let identity = plan.identity().map(|(place, column)| {
+        let like = format!(
+            "SELECT t.{} FROM {} AS t WHERE false",
+            column.name, plan.table
+        );
+        format!("coalesce({}, ({like}))", value(place, column))
+    });
     let identity = identity.collect::<Vec<_>>().join(", ");
     format!(
         "(SELECT DISTINCT ON ({identity}) v.* FROM unnest({arrays}) WITH ORDINALITY \
