@@ -13,6 +13,9 @@ use crate::sqlite::cursor::MAX_QUERIES;
 const ENDLESS: &str =
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";
 
+/// Only bounds a failure.
+const DEADLINE: Duration = Duration::from_secs(30);
+
 async fn query(
     connection: &Arc<dyn SqlConnection>,
     statement: &str,
@@ -202,7 +205,8 @@ async fn a_query_ends_when_it_is_cut_off_or_dropped() {
     let cut = timeout(Duration::from_millis(20), cursor.next(1)).await;
     assert!(cut.is_err());
     // It is over, and not at its end.
-    let answer = cursor.next(1).await.map(|_| ());
+    let answer = timeout(DEADLINE, cursor.next(1)).await.unwrap();
+    let answer = answer.map(|_| ());
     assert!(
         matches!(answer, Err(SqlError::Unavailable(_))),
         "{answer:?}"
@@ -213,20 +217,24 @@ async fn a_query_ends_when_it_is_cut_off_or_dropped() {
         cursors.push(query(&connection, ENDLESS).await.unwrap());
     }
     // The first query's thread gives its place back when it has ended.
-    loop {
-        match query(&connection, ENDLESS).await {
-            Ok(cursor) => cursors.push(cursor),
-            Err(SqlError::Denied(reason)) if cursors.len() > MAX_QUERIES => {
-                assert!(reason.contains("drop a cursor"), "{reason}");
-                break;
+    let full = async {
+        loop {
+            match query(&connection, ENDLESS).await {
+                Ok(cursor) => cursors.push(cursor),
+                Err(SqlError::Denied(reason)) if cursors.len() > MAX_QUERIES => break reason,
+                Err(_) => tokio::task::yield_now().await,
             }
-            Err(_) => tokio::task::yield_now().await,
         }
-    }
+    };
+    let reason = timeout(DEADLINE, full).await.unwrap();
+    assert!(reason.contains("drop a cursor"), "{reason}");
     drop(cursors);
-    while query(&connection, "SELECT 1 AS one").await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    let free = async {
+        while query(&connection, "SELECT 1 AS one").await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(DEADLINE, free).await.unwrap();
 }
 
 #[tokio::test]
