@@ -46,7 +46,8 @@ impl SinkLedger {
         consumer: &SinkConsumer,
         partitions: &[TopicPartition],
     ) -> Result<Vec<(TopicPartition, i64)>, TaskError> {
-        if !self.sql.has_ledger() {
+        // A rebalance that gives nothing more is told too.
+        if !self.sql.has_ledger() || partitions.is_empty() {
             return Ok(Vec::new());
         }
         let names: Vec<(String, i32)> = partitions
