@@ -32,7 +32,7 @@ test:
 
 # Unit tests of all workspaces
 test-unit:
-    cargo test --release --locked --workspace --lib --bins
+    scripts/test-unit.sh
     scripts/each-guest-workspace.sh cargo test --release --locked
 
 # Whole-system tests against a real Kafka (ARGS: names of test files, e.g. delivery)

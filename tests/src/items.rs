@@ -16,7 +16,7 @@ pub fn name(id: usize) -> Option<String> {
 
 /// The item as a JSON object.
 pub fn item(id: usize) -> Value {
-    json!({"id": id, "name": name(id), "price": id as f64 / 4.0, "is_even": id % 2 == 0})
+    json!({"id": id, "name": name(id), "price": id as f64 / 4.0, "is_even": id.is_multiple_of(2)})
 }
 
 /// The items with these numbers, as texts.

@@ -42,8 +42,17 @@ impl Postgres {
         SHARED.get_or_init(Postgres::start)
     }
 
-    /// Makes and starts one.
+    /// Makes and starts one that forgets on a loss of power, which tests do not need.
     pub fn start() -> Self {
+        Self::start_with("fsync = off\n")
+    }
+
+    /// The same with the durability that PostgreSQL has by itself, and room to write.
+    pub fn start_durable() -> Self {
+        Self::start_with("max_wal_size = 4GB\n")
+    }
+
+    fn start_with(settings: &str) -> Self {
         let scratch = Scratch::new("postgres");
         let mut server = Self {
             programs: programs(),
@@ -52,7 +61,7 @@ impl Postgres {
             port: free_port(),
             process: None,
         };
-        server.create();
+        server.create(settings);
         server.start_again();
         server.run_sql(
             "postgres",
@@ -157,7 +166,7 @@ impl Postgres {
         command
     }
 
-    fn create(&self) {
+    fn create(&self, more: &str) {
         let directory = self.scratch.path();
         let password = self.scratch.join("password");
         fs::write(&password, PASSWORD).unwrap();
@@ -182,8 +191,8 @@ impl Postgres {
         give(&key, Some(0o600));
         let settings = format!(
             "listen_addresses = '127.0.0.1,127.0.0.2'\nport = {}\nunix_socket_directories = ''\n\
-             max_connections = 200\nfsync = off\ndeadlock_timeout = 100ms\nssl = on\nssl_cert_file = 'server.pem'\n\
-             ssl_key_file = 'server.pem'\nlog_line_prefix = '%m %p %u %d '\n",
+             max_connections = 200\ndeadlock_timeout = 100ms\nssl = on\nssl_cert_file = 'server.pem'\n\
+             ssl_key_file = 'server.pem'\nlog_line_prefix = '%m %p %u %d '\n{more}",
             self.port
         );
         append(&self.data().join("postgresql.conf"), &settings);

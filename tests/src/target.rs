@@ -15,7 +15,7 @@ pub enum Target {
         /// For `connection.url`.
         url: String,
         /// The tests' own way to it.
-        client: PostgresClient,
+        client: Box<PostgresClient>,
     },
 }
 
@@ -25,7 +25,12 @@ impl Target {
         let database = server.create_database();
         Self::Postgres {
             url: server.url(&database),
-            client: PostgresClient::new(server.port(), &database, USER, PASSWORD),
+            client: Box::new(PostgresClient::new(
+                server.port(),
+                &database,
+                USER,
+                PASSWORD,
+            )),
         }
     }
 

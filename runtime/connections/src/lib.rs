@@ -20,5 +20,5 @@ mod url;
 
 pub use pools::Pools;
 pub use redact::redacted;
-pub use session::session;
+pub use session::{check, session};
 pub use settings::{ConnectionSettings, SessionSettings};

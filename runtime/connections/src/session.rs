@@ -16,9 +16,10 @@ use tidegate_sandbox::{
 
 use crate::{
     database::{Database, LedgerMark},
+    grant,
     pools::Pools,
     postgres::{PostgresDatabase, Server},
-    settings::SessionSettings,
+    settings::{ConnectionSettings, SessionSettings},
     sqlite::SqliteDatabase,
     url::{self, Target},
 };
@@ -27,6 +28,21 @@ use crate::{
 /// needed. Dropping it takes back what was not committed; its connections then refuse.
 pub fn session(pools: &Arc<Pools>, settings: SessionSettings) -> Arc<dyn SqlSession> {
     Arc::new(Session::new(Arc::clone(pools), settings))
+}
+
+/// Checks a connection without opening it.
+///
+/// # Errors
+/// What is wrong with the settings of the key `name`, without repeating a value.
+pub fn check(
+    name: &str,
+    connection: &ConnectionSettings,
+    settings: &SessionSettings,
+) -> Result<(), SqlError> {
+    match url::parse(name, &connection.url)? {
+        Target::Sqlite(path) => grant::database_file(&path, &settings.directories).map(drop),
+        Target::Postgres(url) => Server::new(name, *url, connection, settings).map(drop),
+    }
 }
 
 pub(crate) struct Session {

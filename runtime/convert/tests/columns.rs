@@ -151,8 +151,8 @@ fn fields_come_from_schemas_or_from_what_is_there() {
             .collect()
     };
     let expected = [
-        "a float64 false",
-        "b string false",
+        "a float64 true",
+        "b string true",
         "c string true",
         "d array true",
     ];

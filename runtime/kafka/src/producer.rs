@@ -9,7 +9,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as RdKafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
-use tidegate_model::batch::Headers;
+use tidegate_model::batch::{HeaderEntry, Headers};
 use tidegate_model::columns::ByteColumn;
 
 use crate::acks::{BatchAcks, FailureKind, RecordFailure};
@@ -174,11 +174,11 @@ impl ProducerHandle {
     /// [`ProduceError::Fatal`]: then `acks` does not hear of all rows.
     pub async fn produce(&self, rows: Rows<'_>, acks: &Arc<BatchAcks>) -> Result<(), ProduceError> {
         let producer = &self.0.producer;
-        let mut headers = rows.headers.map(HeaderRows::new);
+        let mut headers = rows.headers.map(Headers::rows);
         let mut skip = rows.skip.iter().copied().peekable();
         let mut skipped = 0;
         for (row, (key, value)) in rows.keys.iter().zip(rows.values.iter()).enumerate() {
-            let row_headers = headers.as_mut().and_then(HeaderRows::next_row);
+            let row_headers = headers.as_mut().and_then(Iterator::next);
             if skip.next_if(|&skip| skip as usize == row).is_some() {
                 skipped += 1;
                 continue;
@@ -194,7 +194,7 @@ impl ProducerHandle {
             // -1 is "none" in both columns, as in Kafka's own protocol.
             record.partition = rows.partitions.get(row).copied().filter(|p| *p >= 0);
             record.timestamp = rows.timestamps.get(row).copied().filter(|ms| *ms >= 0);
-            record.headers = row_headers;
+            record.headers = row_headers.and_then(owned);
             loop {
                 match producer.send(record) {
                     Ok(()) => break,
@@ -222,34 +222,16 @@ impl ProducerHandle {
     }
 }
 
-/// Walks flattened headers row by row.
-struct HeaderRows<'a> {
-    counts: std::slice::Iter<'a, u16>,
-    keys: tidegate_model::columns::Rows<'a>,
-    values: tidegate_model::columns::Rows<'a>,
-}
-
-impl<'a> HeaderRows<'a> {
-    fn new(headers: &'a Headers) -> Self {
-        Self {
-            counts: headers.counts.iter(),
-            keys: headers.keys.iter(),
-            values: headers.values.iter(),
-        }
+fn owned(row: Vec<HeaderEntry<'_>>) -> Option<OwnedHeaders> {
+    if row.is_empty() {
+        return None;
     }
-
-    fn next_row(&mut self) -> Option<OwnedHeaders> {
-        let count = usize::from(*self.counts.next()?);
-        if count == 0 {
-            return None;
-        }
-        let mut row = OwnedHeaders::new_with_capacity(count);
-        for (key, value) in self.keys.by_ref().zip(self.values.by_ref()).take(count) {
-            let key = key
-                .and_then(|key| std::str::from_utf8(key).ok())
-                .unwrap_or("");
-            row = row.insert(Header { key, value });
-        }
-        Some(row)
+    let mut headers = OwnedHeaders::new_with_capacity(row.len());
+    for (key, value) in row {
+        let key = key
+            .and_then(|key| std::str::from_utf8(key).ok())
+            .unwrap_or("");
+        headers = headers.insert(Header { key, value });
     }
+    Some(headers)
 }

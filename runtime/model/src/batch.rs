@@ -28,7 +28,17 @@ pub struct Headers {
     pub values: ByteColumn,
 }
 
+/// A header's name and value.
+pub type HeaderEntry<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 impl Headers {
+    /// The headers of each row in turn.
+    pub fn rows(&self) -> impl Iterator<Item = Vec<HeaderEntry<'_>>> {
+        let mut entries = self.keys.iter().zip(self.values.iter());
+        let of_row = move |count: &u16| entries.by_ref().take(usize::from(*count)).collect();
+        self.counts.iter().map(of_row)
+    }
+
     /// A copy of the headers of the rows that `kept` marks.
     pub fn filtered(&self, kept: &[bool]) -> Self {
         let flat: Vec<bool> = self

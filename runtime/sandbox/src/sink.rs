@@ -271,7 +271,11 @@ fn with_refused(errants: Vec<Errant>, mut all: BTreeMap<u32, String>) -> Vec<Err
             .into_iter()
             .map(|errant| (errant.row, errant.reason)),
     );
-    let errant = |(row, reason)| Errant { row, reason };
+    // A database may repeat a whole row in its words.
+    let errant = |(row, reason)| Errant {
+        row,
+        reason: shortened(reason),
+    };
     all.into_iter().map(errant).collect()
 }
 
@@ -327,4 +331,23 @@ fn partition_to_host(at: types::TopicPartition) -> TopicPartition {
 
 fn position_to_host(position: types::Position) -> (TopicPartition, i64) {
     (partition_to_host(position.at), position.next_offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_cannot_hide_a_row_that_a_database_refused() {
+        let refused = BTreeMap::from([(1, "23505: taken".to_owned()), (3, "x".repeat(1 << 20))]);
+        let told = Errant {
+            row: 1,
+            reason: "the guest's own words".into(),
+        };
+        let all = with_refused(vec![told], refused);
+        let rows: Vec<u32> = all.iter().map(|errant| errant.row).collect();
+        assert_eq!(rows, [1, 3]);
+        assert_eq!(all[0].reason, "the guest's own words");
+        assert!(all[1].reason.len() < 1 << 17, "{}", all[1].reason.len());
+    }
 }

@@ -138,10 +138,10 @@ impl DeadLetters {
                 .iter()
                 .find(|l| l.offset == offset && l.partition == partition)
         };
-        let mut headers = original.headers.as_ref().map(HeaderEntries::new);
+        let mut headers = original.headers.as_ref().map(Headers::rows);
         let bytes = original.keys.iter().zip(original.values.iter());
         for (row, (key, value)) in bytes.enumerate() {
-            let own = headers.as_mut().map(HeaderEntries::next_row);
+            let own = headers.as_mut().and_then(Iterator::next);
             let place = original.partitions.get(row).zip(original.offsets.get(row));
             let Some((letter, (partition, offset))) =
                 place.and_then(|(p, o)| Some((wanted(*p, *o)?, (*p, *o))))
@@ -209,27 +209,4 @@ struct Columns {
     values: ByteColumn,
     timestamps: Vec<i64>,
     headers: Headers,
-}
-
-/// Walks flattened headers row by row.
-struct HeaderEntries<'a> {
-    counts: std::slice::Iter<'a, u16>,
-    keys: tidegate_model::columns::Rows<'a>,
-    values: tidegate_model::columns::Rows<'a>,
-}
-
-impl<'a> HeaderEntries<'a> {
-    fn new(headers: &'a Headers) -> Self {
-        Self {
-            counts: headers.counts.iter(),
-            keys: headers.keys.iter(),
-            values: headers.values.iter(),
-        }
-    }
-
-    fn next_row(&mut self) -> Vec<(Option<&'a [u8]>, Option<&'a [u8]>)> {
-        let count = usize::from(self.counts.next().copied().unwrap_or_default());
-        let entries = self.keys.by_ref().zip(self.values.by_ref());
-        entries.take(count).collect()
-    }
 }

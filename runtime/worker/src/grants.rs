@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use tidegate_connections::{ConnectionSettings, Pools, SessionSettings, session};
+use tidegate_connections::{ConnectionSettings, Pools, SessionSettings, check, session};
 use tidegate_model::config::{self, ConfigMap};
 use tidegate_model::connector_config::KeyProblem;
 use tidegate_model::plugin::{Description, PluginKind};
@@ -47,6 +47,10 @@ impl Grants {
                 "write-files" => FileAccess::Write,
                 "connection" => {
                     let settings = connection_keys::settings(&want.key, value, config);
+                    let session = SessionSettings::new(BTreeMap::new(), None, allowed.clone());
+                    if let Err(error) = check(&want.key, &settings, &session) {
+                        problems.push(problem(&want.key, error.to_string()));
+                    }
                     connections.insert(want.key.clone(), settings);
                     ledger.get_or_insert_with(|| want.key.clone());
                     continue;
@@ -262,9 +266,10 @@ mod tests {
             of("write-files", in_a.clone()),
             of("read-files", in_a)
         ));
-        let url = |name: &str| of("connection", format!("jdbc:sqlite:{name}"));
-        let task = url("y").within(url("x")).unwrap();
-        assert_eq!(task.connections["file"].url, "jdbc:sqlite:x");
+        let url = |file: &Path| format!("jdbc:sqlite:{}", file.display());
+        let [x, y] = ["x", "y"].map(|name| of("connection", url(&a.join(name))));
+        let task = y.within(x).unwrap();
+        assert_eq!(task.connections["file"].url, url(&a.join("x")));
     }
 
     #[test]

@@ -177,6 +177,13 @@ impl SinkOffsets {
         if self.sql.has_ledger() && !wanted.is_empty() {
             let topics = wanted.iter().map(|(at, _)| at.topic.clone()).collect();
             let (owner, ids) = self.owner(topics).await?;
+            let missing = wanted.iter().find(|(at, _)| !ids.contains_key(&at.topic));
+            if let (Some((at, _)), false) = (missing, owner.embedded) {
+                return Err(WorkerError::BadRequest(format!(
+                    "topic {} does not exist on this Kafka cluster",
+                    at.topic
+                )));
+            }
             let rows = wanted.iter().map(|(at, next_offset)| {
                 let partition = LedgerPartition {
                     at: at.clone(),

@@ -88,6 +88,8 @@ pub fn settings(url: &str) -> SessionSettings {
     let connections = BTreeMap::from([(KEY.to_owned(), connection)]);
     SessionSettings {
         lock_timeout: Duration::from_millis(500),
+        // No statement that is left alone ends by itself within a test.
+        statement_timeout: 10 * LIMIT,
         ..SessionSettings::new(connections, Some(KEY.to_owned()), Vec::new())
     }
 }

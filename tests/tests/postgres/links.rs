@@ -154,7 +154,7 @@ async fn links_are_set_up() {
     let batch = cursor.next(1).await.unwrap().unwrap();
     let json = batch.values.read(tidegate_model::columns::Encoding::Json);
     let json = String::from_utf8(json.unwrap().data().to_vec()).unwrap();
-    assert_eq!(json, r#"{"s":"500ms 25s UTC 30s"}"#);
+    assert_eq!(json, r#"{"s":"500ms 10min UTC 30s"}"#);
 }
 
 #[tokio::test]

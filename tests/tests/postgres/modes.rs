@@ -201,6 +201,9 @@ fn applied(model: &mut BTreeMap<i64, String>, mode: &str, rows: &[(i64, Option<S
     }
 }
 
+/// Rows of a put: identity, and a text or a tombstone.
+type Changes = Vec<(i64, Option<String>)>;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_do_what_the_last_row_of_each_identity_says() {
     let database = Database::new();
@@ -212,7 +215,7 @@ async fn batches_do_what_the_last_row_of_each_identity_says() {
     let rows = vec((-3..9_i64, proptest::option::of("[a-c]{1,2}")), 1..40);
     let mode = prop_oneof![Just("upsert"), Just("update"), Just("delete")];
     let mut runner = TestRunner::new(Config::with_cases(60));
-    let test = |(first, puts): (Vec<_>, Vec<(&str, Vec<(i64, Option<String>)>)>)| {
+    let test = |(first, puts): (Vec<_>, Vec<(&str, Changes)>)| {
         for table in ["t", "n"] {
             database.run_sql(&format!("TRUNCATE {table}"));
             let mut model = BTreeMap::new();

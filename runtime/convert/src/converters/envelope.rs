@@ -2,7 +2,11 @@
 
 use crate::{
     error::ConvertError,
-    json::{cursor::Cursor, node::unescaped, scan},
+    json::{
+        cursor::Cursor,
+        node::{Node, unescaped},
+        scan,
+    },
     payload::write::Format,
     schema::Schema,
     schema_json,
@@ -47,6 +51,34 @@ pub(crate) fn split<'a>(
     match (schema, payload) {
         (Some(schema), Some(payload)) if !other => Ok((schema, payload)),
         _ => Err(ConvertError::Envelope),
+    }
+}
+
+/// What a record begins with whose payload comes last: most records of a topic begin alike, and
+/// what was read once need not be read again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beginning<'a>(&'a [u8]);
+
+impl<'a> Beginning<'a> {
+    /// That of a record and what [`split`] answered for it; none if its payload comes first.
+    pub(crate) fn of(bytes: &'a [u8], schema: &str, payload: &str) -> Option<Self> {
+        let place = |part: &str| part.as_ptr() as usize - bytes.as_ptr() as usize;
+        if place(schema) > place(payload) {
+            return None;
+        }
+        bytes.get(..place(payload)).map(Self)
+    }
+
+    /// The payload of a record that begins alike and ends behind its payload.
+    pub(crate) fn payload<'b>(&self, bytes: &'b [u8]) -> Option<Node<'b>> {
+        let mut cursor = Cursor::new(bytes.strip_prefix(self.0)?);
+        // A byte order mark that begins the rest has been skipped, but is none in the middle.
+        if cursor.left() != bytes.len() - self.0.len() {
+            return None;
+        }
+        let payload = Node::parse_next(&mut cursor, 1).ok()?;
+        cursor.skip_space();
+        cursor.eat(b'}').then_some(payload)
     }
 }
 

@@ -6,7 +6,10 @@ use tidegate_model::columns::{ByteColumn, Encoding};
 
 use crate::{
     converter::{Converter, RowError},
-    converters::{envelope, json::JsonConverter},
+    converters::{
+        envelope::{self, Beginning},
+        json::JsonConverter,
+    },
     decoded::{DecodedColumn, Form},
     encoded::EncodedColumn,
     error::ConvertError,
@@ -75,6 +78,7 @@ pub(crate) fn decode_envelopes(
 ) -> (DecodedColumn, Vec<RowError>) {
     let mut stack = Vec::new();
     let mut last: Option<(&str, Option<Arc<Schema>>)> = None;
+    let mut beginning: Option<Beginning<'_>> = None;
     // The lifetime of the rows is that of the column, so the last text can be kept as it is.
     let mut rows = kafka.iter();
     DecodedColumn::convert(kafka, |bytes| {
@@ -82,6 +86,13 @@ pub(crate) fn decode_envelopes(
         let (Some(row), None) = (row, &converter.fixed_schema) else {
             return converter.to_connect(bytes);
         };
+        if let Some(payload) = beginning.as_ref().and_then(|begin| begin.payload(row))
+            && let Some((_, schema)) = &last
+        {
+            let value = read::read(schema.as_ref(), &payload, converter.nulls)?;
+            let schema = schema.clone();
+            return Ok(SchemaAndValue { schema, value });
+        }
         let (text, payload) = envelope::split(row, &mut stack)?;
         let schema = match &last {
             Some((known, schema)) if *known == text => schema.clone(),
@@ -91,6 +102,7 @@ pub(crate) fn decode_envelopes(
                 schema
             }
         };
+        beginning = Beginning::of(row, text, payload);
         let value = read::read(
             schema.as_ref(),
             &Node::parse_span(payload)?,

@@ -42,6 +42,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// How much text is left.
+    pub(crate) fn left(&self) -> usize {
+        self.text.len() - self.at
+    }
+
     pub(crate) fn at(&self) -> usize {
         self.at
     }

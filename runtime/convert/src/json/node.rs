@@ -54,6 +54,14 @@ impl<'a> Node<'a> {
         value(&mut Cursor::new(text.as_bytes()), 0)
     }
 
+    /// The value that comes next, `depth` levels deep already.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn parse_next(cursor: &mut Cursor<'a>, depth: usize) -> Result<Self, ConvertError> {
+        value(cursor, depth)
+    }
+
     /// The member `name` of an object.
     pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         match self {

@@ -1,4 +1,4 @@
-//! The real Kafka Connect as a standalone worker with its file connectors.
+//! The real Kafka Connect as a standalone worker with its file connectors, or with others.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,12 +17,18 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 pub struct Connect {
     scratch: Scratch,
     port: u16,
+    heap: String,
     process: Option<Process>,
 }
 
 impl Connect {
     /// Not started yet.
     pub fn new(bootstrap: &str) -> Self {
+        Self::with_plugins(bootstrap, "plugins", "512m")
+    }
+
+    /// With the plugins in this directory of Kafka's, and a heap.
+    pub fn with_plugins(bootstrap: &str, plugins: &str, heap: &str) -> Self {
         let (scratch, port) = (Scratch::new("connect"), free_port());
         let string = "org.apache.kafka.connect.storage.StringConverter";
         // service_load is the fast way to find plugins; the default looks into every class.
@@ -32,19 +38,20 @@ impl Connect {
              offset.storage.file.filename={}\n\
              plugin.path={}\nplugin.discovery=service_load\n",
             scratch.text("offsets"),
-            paths::kafka().join("plugins").display()
+            paths::kafka().join(plugins).display()
         );
         fs::write(scratch.join("worker.properties"), properties).unwrap();
         Self {
             scratch,
             port,
+            heap: heap.to_owned(),
             process: None,
         }
     }
 
     /// Starts it with connectors from files, without waiting for it.
     pub fn launch(&mut self, connector_files: &[PathBuf]) {
-        let mut command = java::command("512m");
+        let mut command = java::command(&self.heap);
         command
             // As Kafka's own scripts start it.
             .args(["-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"])

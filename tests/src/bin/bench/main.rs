@@ -11,7 +11,11 @@ mod moves;
 mod native;
 mod native_job;
 mod report;
+mod rows;
 mod spread;
+mod sql;
+mod sql_bare;
+mod sql_native;
 mod start_up;
 mod subject;
 
@@ -22,6 +26,8 @@ use clap::{Args, Parser};
 enum Command {
     /// Lines of 100 bytes: file to topic and topic to file, and how long a worker takes to start.
     Files(Options),
+    /// JSON rows of a topic into PostgreSQL, beside Debezium's JDBC sink and programs without a sandbox.
+    Sql(Options),
     /// What a call into the sandbox costs, alone: records out of a source and into a sink.
     Boundary(boundary::Options),
     /// The same moves as `files`, by a worker and by a program without a sandbox.
@@ -32,6 +38,12 @@ enum Command {
     /// For `native`, in a process of its own.
     #[command(hide = true)]
     NativeJob(native_job::Job),
+    /// For `sql`, in a process of its own: a program that knows its rows.
+    #[command(hide = true)]
+    SqlBare(sql_bare::Job),
+    /// For `sql`, in a process of its own: the sink's work without a sandbox.
+    #[command(hide = true)]
+    SqlNative(sql_bare::Job),
 }
 
 /// What can be chosen.
@@ -43,7 +55,7 @@ struct Options {
     /// How many measured runs; one more comes before them to warm up and is not counted.
     #[arg(long, default_value_t = 2)]
     runs: usize,
-    /// Whom to leave out of `files`: tidegate, connect or librdkafka.
+    /// Whom to leave out: tidegate, connect, librdkafka (of `files`), native, bare (of `sql`).
     #[arg(long)]
     skip: Vec<String>,
 }
@@ -57,6 +69,9 @@ impl Options {
 fn main() {
     match Command::parse() {
         Command::Files(options) => files::run(&options),
+        Command::Sql(options) => sql::run(&options),
+        Command::SqlBare(job) => sql_bare::work(&job),
+        Command::SqlNative(job) => sql_native::work(&job),
         Command::Boundary(options) => boundary::run(&options),
         Command::Native(options) => native::run(&options),
         Command::Librdkafka(job) => librdkafka::work(&job),
