@@ -74,6 +74,26 @@ impl Kafka {
         .await
     }
 
+    /// How many partitions each topic has.
+    ///
+    /// # Errors
+    /// [`KafkaError::Unreachable`].
+    pub async fn partition_counts(&self) -> Result<BTreeMap<String, i32>, KafkaError> {
+        let kafka = self.clone();
+        blocking(move || {
+            let client = kafka.group_client(ClientKind::Admin, &ConfigMap::new(), None)?;
+            let metadata = client
+                .fetch_metadata(None, TIMEOUT)
+                .map_err(|e| kafka.unreachable(e.to_string()))?;
+            let counts = metadata.topics().iter().map(|topic| {
+                let count = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
+                (topic.name().to_owned(), count)
+            });
+            Ok(counts.collect())
+        })
+        .await
+    }
+
     /// What the group committed for the partitions of the topics that `wanted` accepts.
     ///
     /// # Errors

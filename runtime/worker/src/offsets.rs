@@ -2,7 +2,7 @@
 //! consumer group, and, if its database keeps them, the rows there: both are changed, the rows first,
 //! for they win.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_kafka::{Committed, GroupSettings, Kafka, Wanted};
 use tidegate_model::connector_config::{ConnectorConfig, Topics};
@@ -46,21 +46,7 @@ impl Worker {
                 .map(|(partition, offset)| (partition.to_string(), offset.to_string()));
             return Ok(ConnectorOffsets::Source(texts.collect()));
         }
-        let sink = self.sink_offsets(name).await?;
-        let mut known: BTreeMap<TopicPartition, i64> = BTreeMap::new();
-        for committed in sink.committed().await? {
-            let (topic, partition) = committed.at;
-            known.insert(TopicPartition { topic, partition }, committed.offset);
-        }
-        if sink.sql.has_ledger() {
-            let owner = sink.owner(Vec::new()).await?.0;
-            let rows = sink.sql.ledger_positions(owner).await;
-            let rows = rows.map_err(|e| WorkerError::Internal(format!("read offsets: {e}")))?;
-            let stored = rows
-                .into_iter()
-                .filter_map(|row| Some((row.at, row.next_offset?)));
-            known.extend(stored);
-        }
+        let known = self.sink_offsets(name).await?.known().await?;
         Ok(ConnectorOffsets::Sink(known.into_iter().collect()))
     }
 
@@ -75,22 +61,22 @@ impl Worker {
     ) -> Result<(), WorkerError> {
         self.must_be_stopped(name).await?;
         let sink = self.sink_offsets(name).await?;
+        sink.must_exist(&wanted).await?;
         sink.rewrite(wanted).await?;
         tracing::info!(connector = name, "offsets altered");
         Ok(())
     }
 
-    /// Forgets all offsets of a sink that is stopped.
+    /// Forgets all offsets of a sink that is stopped, those of topics that are gone too.
     ///
     /// # Errors
     /// As [`Worker::alter_sink_offsets`].
     pub async fn reset_sink_offsets(&self, name: &str) -> Result<(), WorkerError> {
         self.must_be_stopped(name).await?;
-        let ConnectorOffsets::Sink(known) = self.offsets(name).await? else {
-            return Ok(());
-        };
-        let nothing = known.into_iter().map(|(at, _)| (at, None)).collect();
-        self.sink_offsets(name).await?.rewrite(nothing).await?;
+        let sink = self.sink_offsets(name).await?;
+        let known = sink.known().await?;
+        sink.rewrite(known.into_keys().map(|at| (at, None)).collect())
+            .await?;
         tracing::info!(connector = name, "offsets reset");
         Ok(())
     }
@@ -151,6 +137,46 @@ impl Worker {
 }
 
 impl SinkOffsets {
+    /// What the group committed, and where a database keeps offsets, what is there: that wins.
+    async fn known(&self) -> Result<BTreeMap<TopicPartition, i64>, WorkerError> {
+        let mut known: BTreeMap<TopicPartition, i64> = BTreeMap::new();
+        for committed in self.committed().await? {
+            let (topic, partition) = committed.at;
+            known.insert(TopicPartition { topic, partition }, committed.offset);
+        }
+        if self.sql.has_ledger() {
+            let owner = self.owner(Vec::new()).await?.0;
+            let rows = self.sql.ledger_positions(owner).await;
+            let rows = rows.map_err(|e| WorkerError::Internal(format!("read offsets: {e}")))?;
+            let stored = rows
+                .into_iter()
+                .filter_map(|row| Some((row.at, row.next_offset?)));
+            known.extend(stored);
+        }
+        Ok(known)
+    }
+
+    /// # Errors
+    /// Names the first partition that is not there.
+    async fn must_exist(
+        &self,
+        wanted: &[(TopicPartition, Option<i64>)],
+    ) -> Result<(), WorkerError> {
+        let counts = self.kafka.partition_counts().await;
+        let counts = counts.map_err(|e| WorkerError::Internal(e.to_string()))?;
+        let is_missing = |at: &TopicPartition| {
+            counts
+                .get(&at.topic)
+                .is_none_or(|count| at.partition >= *count)
+        };
+        match wanted.iter().find(|(at, _)| is_missing(at)) {
+            Some((at, _)) => Err(WorkerError::BadRequest(format!(
+                "partition {at} does not exist on this Kafka cluster"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     async fn committed(&self) -> Result<Vec<Committed>, WorkerError> {
         let topics = self.topics.clone();
         let wanted = move |topic: &str| topics.contain(topic);
@@ -175,15 +201,8 @@ impl SinkOffsets {
     async fn rewrite(&self, wanted: Vec<(TopicPartition, Option<i64>)>) -> Result<(), WorkerError> {
         let mut fences = vec![None; wanted.len()];
         if self.sql.has_ledger() && !wanted.is_empty() {
-            let topics = wanted.iter().map(|(at, _)| at.topic.clone()).collect();
-            let (owner, ids) = self.owner(topics).await?;
-            let missing = wanted.iter().find(|(at, _)| !ids.contains_key(&at.topic));
-            if let (Some((at, _)), false) = (missing, owner.embedded) {
-                return Err(WorkerError::BadRequest(format!(
-                    "topic {} does not exist on this Kafka cluster",
-                    at.topic
-                )));
-            }
+            let topics: BTreeSet<_> = wanted.iter().map(|(at, _)| at.topic.clone()).collect();
+            let (owner, ids) = self.owner(topics.into_iter().collect()).await?;
             let rows = wanted.iter().map(|(at, next_offset)| {
                 let partition = LedgerPartition {
                     at: at.clone(),

@@ -34,7 +34,8 @@ pub(super) fn check(
             &format!("cluster_id = {}", literal(&stored.cluster_id)),
         ));
     }
-    if stored.topic_id != partition.topic_id {
+    // Nothing was stored of that topic yet, or somebody reset it.
+    if stored.topic_id != partition.topic_id && stored.next_offset.is_some() {
         return Err(refused(
             owner,
             &format!(
@@ -51,8 +52,8 @@ pub(super) fn check(
 fn refused(owner: &LedgerOwner, problem: &str, rows: &str) -> LedgerError {
     let group = literal(&owner.group);
     LedgerError::Foreign(format!(
-        "{problem}; give the connector another name, or, if it shall begin anew, stop it and run \
-         DELETE FROM {LEDGER_TABLE} WHERE consumer_group = {group} AND {rows}"
+        "{problem}; give the connector another name, or, if it shall begin anew, stop it and \
+         reset its offsets (DELETE /connectors/NAME/offsets), or run DELETE FROM {LEDGER_TABLE} WHERE consumer_group = {group} AND {rows}"
     ))
 }
 

@@ -57,7 +57,7 @@ pub(super) enum Position {
 pub(super) struct Stored {
     pub(super) cluster_id: String,
     pub(super) topic_id: String,
-    next_offset: Option<i64>,
+    pub(super) next_offset: Option<i64>,
 }
 
 /// Makes `owner` the one whose commits count, durably (D4).
@@ -87,13 +87,13 @@ fn take(
     position: Position,
 ) -> Result<LedgerStart, LedgerError> {
     let stored = find(db, owner, &partition.at).map_err(|error| rolled_back(db, &error))?;
-    let kept = match stored {
-        Some(stored) => foreign::check(owner, partition, &stored)?.then_some(stored.next_offset),
-        None => None,
-    };
-    let next_offset = match position {
-        Position::Kept => kept.flatten(),
-        Position::Set(next_offset) => next_offset,
+    let next_offset = match (position, stored) {
+        // What a person orders counts, whatever was stored.
+        (Position::Set(next_offset), _) => next_offset,
+        (Position::Kept, None) => None,
+        (Position::Kept, Some(stored)) => foreign::check(owner, partition, &stored)?
+            .then_some(stored.next_offset)
+            .flatten(),
     };
     let fence = db.connection.prepare_cached(TAKE).and_then(|mut take| {
         let parameters = named_params! {

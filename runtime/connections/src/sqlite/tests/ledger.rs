@@ -114,15 +114,13 @@ async fn another_cluster_or_topic_is_named_with_what_to_do() {
     assert_eq!(
         message,
         "the offset of t-3 is of Kafka cluster cluster, and this is cluster other; give the \
-         connector another name, or, if it shall begin anew, stop it and run \
-         DELETE FROM tidegate_offsets WHERE consumer_group = 'connect-c' AND cluster_id = 'cluster'"
+         connector another name, or, if it shall begin anew, stop it and reset its offsets \
+         (DELETE /connectors/NAME/offsets), or run DELETE FROM tidegate_offsets WHERE consumer_group = 'connect-c' AND cluster_id = 'cluster'"
     );
     let recreated = LedgerPartition {
         topic_id: "new-id".into(),
         ..partition()
     };
-    let rewritten = session.rewrite_ledger(owner(), vec![(recreated.clone(), Some(1))]);
-    foreign(rewritten.await);
     let message = foreign(session.open_ledger(owner(), vec![recreated.clone()]).await);
     assert!(
         message.contains("topic-id") && message.contains("new-id"),
@@ -132,9 +130,20 @@ async fn another_cluster_or_topic_is_named_with_what_to_do() {
     // The statement in the message does what it says.
     let (_, statement) = message.split_once(" run ").unwrap();
     files.execute(statement);
-    let starts = session.open_ledger(owner(), vec![recreated]).await.unwrap();
-    assert_eq!(starts[0].next_offset, None);
+    let open = || session.open_ledger(owner(), vec![recreated.clone()]);
+    assert_eq!(open().await.unwrap()[0].next_offset, None);
     assert_eq!(session.ledger_positions(moved).await, Ok(vec![]));
+    // So does a reset, of the old topic or of the new one.
+    for id in ["topic-id", "new-id"] {
+        session.commit(vec![(at(), 102)]).await.unwrap();
+        let reset = LedgerPartition {
+            topic_id: id.into(),
+            ..partition()
+        };
+        let rewritten = session.rewrite_ledger(owner(), vec![(reset, None)]);
+        rewritten.await.unwrap();
+        assert_eq!(open().await.unwrap()[0].next_offset, None);
+    }
 }
 
 #[tokio::test]
