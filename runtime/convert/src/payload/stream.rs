@@ -5,7 +5,11 @@
 use std::sync::Arc;
 
 use crate::{
-    json::{cursor::Cursor, node::Node},
+    json::{
+        cursor::Cursor,
+        node::{Node, unescaped},
+        number,
+    },
     payload::read::{self, Nulls},
     schema::{Schema, Type},
     value::{Struct, Value},
@@ -36,26 +40,51 @@ pub(crate) fn structure(
         // No field is in a schema twice, so none that is found like this is in the text twice.
         let name = cursor.member().ok()?;
         (!name.escaped && name.inner == field.name).then_some(())?;
-        values.push(member(cursor, &field.schema, strict, depth)?);
+        member(&mut values, cursor, &field.schema, strict, depth)?;
     }
     cursor.skip_space();
     cursor.eat(b'}').then_some(())?;
     Some(Value::Struct(Struct::new(Arc::clone(schema), values)))
 }
 
+/// Appends the value that comes next. The most frequent ones are made where they stay: handing
+/// them through results takes longer than reading them.
 fn member(
+    values: &mut Vec<Value>,
     cursor: &mut Cursor<'_>,
     schema: &Arc<Schema>,
     nulls: Nulls,
     depth: usize,
-) -> Option<Value> {
+) -> Option<()> {
     cursor.skip_space();
-    if cursor.peek() == Some(b'{') && is_struct(schema) {
-        return structure(cursor, schema, nulls, depth);
+    let is_plain = schema.name.is_none();
+    match (cursor.peek()?, schema.kind) {
+        (b'{', Type::Struct) if is_struct(schema) => {
+            values.push(structure(cursor, schema, nulls, depth)?);
+        }
+        (b'"', Type::String) if is_plain => {
+            let text = unescaped(cursor.string().ok()?);
+            values.push(Value::String(text.into_owned()));
+        }
+        (b'-' | b'0'..=b'9', Type::Int32) if is_plain => {
+            values.push(Value::Int32(
+                number::long_value(cursor.number().ok()?) as i32
+            ));
+        }
+        (b'-' | b'0'..=b'9', Type::Int64) if is_plain => {
+            values.push(Value::Int64(number::long_value(cursor.number().ok()?)));
+        }
+        (b'-' | b'0'..=b'9', Type::Float64) if is_plain => {
+            let number = cursor.number().ok()?.parse().unwrap_or(f64::NAN);
+            values.push(Value::Float64(number));
+        }
+        _ => {
+            // The tree of a scalar is a slice of the text.
+            let node = Node::parse_next(cursor, depth).ok()?;
+            values.push(read::read(Some(schema), &node, nulls).ok()?);
+        }
     }
-    // The tree of a scalar is a slice of the text.
-    let node = Node::parse_next(cursor, depth).ok()?;
-    read::read(Some(schema), &node, nulls).ok()
+    Some(())
 }
 
 /// Whether values of it are structs: a logical type's name counts more than the type.
