@@ -9,6 +9,7 @@ mod cut_off;
 mod database;
 mod fields;
 mod grant;
+mod members;
 mod pools;
 mod postgres;
 mod redact;

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use tidegate_convert::{ConvertError, Decimal, Schema, Value, to_connect_header};
+use tidegate_convert::{ConvertError, Decimal, DecodedColumn, Schema, Value, to_connect_header};
 use tidegate_sandbox::{SinkBatch, SqlValue, ValueSource, Write};
 
-use crate::fields;
+use crate::{fields, members::Names};
 
 /// A value and its schema, if it has one.
 pub(crate) struct Found<'a> {
@@ -19,8 +19,8 @@ type Header<'a> = (&'a [u8], Option<&'a [u8]>);
 /// The rows of a batch as sources of values.
 pub(crate) struct RowValues<'a> {
     batch: &'a SinkBatch,
-    wants_key: bool,
-    wants_value: bool,
+    of_key: Wanted<'a>,
+    of_value: Wanted<'a>,
     headers: Vec<Vec<Header<'a>>>,
 }
 
@@ -28,12 +28,59 @@ pub(crate) struct RowValues<'a> {
 pub(crate) struct Row<'a> {
     values: &'a RowValues<'a>,
     row: usize,
-    key: Cow<'a, Value>,
-    value: Cow<'a, Value>,
+    key: Part<'a>,
+    value: Part<'a>,
+}
+
+/// What the columns take from keys, or from values.
+enum Wanted<'a> {
+    Nothing,
+    Members(Names<'a>),
+    Whole,
+}
+
+/// A key or a value as far as it is wanted.
+enum Part<'a> {
+    Whole(Cow<'a, Value>),
+    Members(&'a Names<'a>, Vec<Option<Value>>),
+}
+
+impl<'a> Wanted<'a> {
+    fn new(whole: bool, paths: Vec<&'a str>) -> Self {
+        match (whole, paths.is_empty()) {
+            (true, _) => Self::Whole,
+            (false, true) => Self::Nothing,
+            (false, false) => Names::of(paths.into_iter()).map_or(Self::Whole, Self::Members),
+        }
+    }
+
+    /// That of `row`; none if there is no such row.
+    fn part(&'a self, column: &'a DecodedColumn, row: usize) -> Option<Part<'a>> {
+        match self {
+            Self::Nothing => return Some(Part::Whole(Cow::Owned(Value::Null))),
+            Self::Members(names) => {
+                if let Some(members) = column.members(row, names.sorted()) {
+                    return Some(Part::Members(names, members));
+                }
+            }
+            Self::Whole => {}
+        }
+        column.value(row).map(Part::Whole)
+    }
+}
+
+impl Part<'_> {
+    /// Where members are enough, nobody asks for it.
+    fn whole(&self) -> &Value {
+        match self {
+            Self::Whole(value) => value,
+            Self::Members(..) => &Value::Null,
+        }
+    }
 }
 
 impl<'a> RowValues<'a> {
-    pub(crate) fn new(batch: &'a SinkBatch, how: &Write) -> Self {
+    pub(crate) fn new(batch: &'a SinkBatch, how: &'a Write) -> Self {
         use ValueSource as Source;
         let wants = |want: fn(&Source) -> bool| how.columns.iter().any(|(_, source)| want(source));
         let headers = if wants(|source| matches!(source, Source::Header(_))) {
@@ -41,26 +88,34 @@ impl<'a> RowValues<'a> {
         } else {
             Vec::new()
         };
+        let paths = |path: fn(&Source) -> Option<&str>| {
+            let sources = how.columns.iter().map(|(_, source)| source);
+            sources.filter_map(path).collect()
+        };
+        let key_paths = paths(|source| match source {
+            Source::KeyField(path) => Some(path),
+            _ => None,
+        });
+        let value_paths = paths(|source| match source {
+            Source::ValueField(path) => Some(path),
+            _ => None,
+        });
         Self {
             batch,
-            wants_key: wants(|source| matches!(source, Source::Key | Source::KeyField(_))),
-            wants_value: wants(|source| matches!(source, Source::Value | Source::ValueField(_))),
+            of_key: Wanted::new(wants(|source| *source == Source::Key), key_paths),
+            of_value: Wanted::new(wants(|source| *source == Source::Value), value_paths),
             headers,
         }
     }
 
     /// The row numbered `row`; none if there is no such row.
     pub(crate) fn row(&'a self, row: usize) -> Option<Row<'a>> {
-        let unpacked = |wanted, column: &'a tidegate_convert::DecodedColumn| match wanted {
-            true => column.value(row),
-            false => Some(Cow::Owned(Value::Null)),
-        };
         (row < self.batch.len()).then_some(())?;
         Some(Row {
             values: self,
             row,
-            key: unpacked(self.wants_key, &self.batch.keys)?,
-            value: unpacked(self.wants_value, &self.batch.values)?,
+            key: self.of_key.part(&self.batch.keys, row)?,
+            value: self.of_value.part(&self.batch.values, row)?,
         })
     }
 }
@@ -96,10 +151,10 @@ impl Row<'_> {
         let key_schema = batch.keys.schema(self.row).map(AsRef::as_ref);
         let value_schema = batch.values.schema(self.row).map(AsRef::as_ref);
         Ok(match source {
-            ValueSource::ValueField(path) => field("value", (value_schema, &self.value), path)?,
-            ValueSource::KeyField(path) => field("key", (key_schema, &self.key), path)?,
-            ValueSource::Key => whole(key_schema, &*self.key),
-            ValueSource::Value => whole(value_schema, &*self.value),
+            ValueSource::ValueField(path) => field("value", value_schema, &self.value, path)?,
+            ValueSource::KeyField(path) => field("key", key_schema, &self.key, path)?,
+            ValueSource::Key => whole(key_schema, self.key.whole()),
+            ValueSource::Value => whole(value_schema, self.value.whole()),
             ValueSource::Topic => plain(Value::String(batch.topic.clone())),
             ValueSource::Partition => plain(number(&batch.partitions, self.row, Value::Int32)),
             ValueSource::Offset => plain(number(&batch.offsets, self.row, Value::Int64)),
@@ -132,17 +187,24 @@ fn number<T: Copy>(column: &[T], row: usize, value: impl Fn(T) -> Value) -> Valu
 }
 
 fn field<'a>(
-    part: &str,
-    (schema, value): fields::Typed<'a>,
+    name: &str,
+    schema: Option<&'a Schema>,
+    part: &'a Part<'_>,
     path: &str,
 ) -> Result<Found<'a>, String> {
-    if !matches!(value, Value::Struct(_) | Value::Map(_)) {
-        return Err(format!(
-            "the {part} is {}, which has no field {path:?}; it takes a struct or a map",
-            value.type_name()
-        ));
-    }
-    let (schema, value) = fields::field((schema, value), path).unwrap_or((None, &Value::Null));
+    let found = match part {
+        Part::Members(names, members) => names.field(members, path),
+        Part::Whole(value) if matches!(**value, Value::Struct(_) | Value::Map(_)) => {
+            fields::field((schema, value), path)
+        }
+        Part::Whole(value) => {
+            return Err(format!(
+                "the {name} is {}, which has no field {path:?}; it takes a struct or a map",
+                value.type_name()
+            ));
+        }
+    };
+    let (schema, value) = found.unwrap_or((None, &Value::Null));
     Ok(Found {
         schema,
         value: Cow::Borrowed(value),

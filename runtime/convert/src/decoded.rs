@@ -64,18 +64,23 @@ impl DecodedColumn {
     pub fn from_rows(rows: impl IntoIterator<Item = SchemaAndValue>) -> (Self, Vec<RowError>) {
         let mut schemas: Vec<Arc<Schema>> = Vec::new();
         let mut numbers: HashMap<*const Schema, u16> = HashMap::new();
-        let mut values = Vec::new();
-        let mut index = Vec::new();
+        let rows = rows.into_iter();
+        let mut values = Vec::with_capacity(rows.size_hint().0);
+        let mut index = Vec::with_capacity(rows.size_hint().0);
         let mut errors = Vec::new();
-        for (row, SchemaAndValue { schema, mut value }) in rows.into_iter().enumerate() {
-            let number = match schema {
-                None => NO_SCHEMA,
-                Some(schema) => match numbers.get(&Arc::as_ptr(&schema)) {
+        // Rows mostly have the schema of the row before.
+        let mut last: Option<(*const Schema, u16)> = None;
+        for (row, SchemaAndValue { schema, mut value }) in rows.enumerate() {
+            let number = match (schema, last) {
+                (None, _) => NO_SCHEMA,
+                (Some(schema), Some((known, number))) if Arc::as_ptr(&schema) == known => number,
+                (Some(schema), _) => match numbers.get(&Arc::as_ptr(&schema)) {
                     Some(number) => *number,
                     None => match u16::try_from(schemas.len()) {
                         Ok(number) if number < NO_SCHEMA => {
                             // The column holds the schema, so that the address stays its own.
                             numbers.insert(Arc::as_ptr(&schema), number);
+                            last = Some((Arc::as_ptr(&schema), number));
                             schemas.push(schema);
                             number
                         }
@@ -112,24 +117,24 @@ impl DecodedColumn {
     ) -> (Self, Vec<RowError>) {
         let mut errors = Vec::new();
         let mut last: Option<Arc<Schema>> = None;
-        let rows: Vec<SchemaAndValue> = kafka
-            .iter()
-            .enumerate()
-            .map(|(row, bytes)| match convert(bytes) {
-                Ok(converted) => {
+        let address = |schema: &Option<Arc<Schema>>| schema.as_ref().map(Arc::as_ptr);
+        let rows = kafka.iter().enumerate();
+        let rows = rows.map(|(row, bytes)| match convert(bytes) {
+            Ok(converted) => {
+                if address(&last) != address(&converted.schema) {
                     last.clone_from(&converted.schema);
-                    converted
                 }
-                Err(error) => {
-                    errors.push(RowError::new(row, error));
-                    // A bad row shall not split the batch, so it passes for its neighbour.
-                    SchemaAndValue {
-                        schema: last.clone(),
-                        value: Value::Null,
-                    }
+                converted
+            }
+            Err(error) => {
+                errors.push(RowError::new(row, error));
+                // A bad row shall not split the batch, so it passes for its neighbour.
+                SchemaAndValue {
+                    schema: last.clone(),
+                    value: Value::Null,
                 }
-            })
-            .collect();
+            }
+        });
         let (column, more) = Self::from_rows(rows);
         errors.extend(more);
         (column, errors)

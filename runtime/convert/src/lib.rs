@@ -19,6 +19,7 @@ mod forms;
 mod header;
 mod java_text;
 pub mod json;
+mod members;
 mod payload;
 mod registry;
 pub mod schema;

@@ -2,4 +2,5 @@
 //! numbers and base64 here.
 
 pub(crate) mod read;
+pub(crate) mod stream;
 pub(crate) mod write;

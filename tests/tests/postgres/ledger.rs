@@ -24,8 +24,9 @@ async fn opening_takes_partitions_over() {
     assert_eq!(positions, Ok(vec![]), "no table is made by looking");
     assert_eq!(session.open_ledger(owner(), vec![]).await, Ok(vec![]));
     let both = vec![partition(5), partition(3)];
-    let starts = session.open_ledger(owner(), both.clone()).await;
-    assert_eq!(starts, Ok(vec![start(1, None); 2]));
+    let starts = session.open_ledger(owner(), both.clone()).await.unwrap();
+    let first = starts[0].fence;
+    assert_eq!(starts, vec![start(first, None); 2]);
     session
         .commit(vec![(at(3), 30), (at(5), 50)])
         .await
@@ -37,11 +38,15 @@ async fn opening_takes_partitions_over() {
     let mut reset = partition(5);
     reset.reset_to = Some(0);
     let starts = second.open_ledger(owner(), vec![partition(3), reset]).await;
-    assert_eq!(starts, Ok(vec![start(2, Some(30)), start(2, Some(0))]));
+    let next = first + 1;
+    assert_eq!(
+        starts,
+        Ok(vec![start(next, Some(30)), start(next, Some(0))])
+    );
     let position = |number, next_offset| LedgerPosition {
         at: at(number),
         next_offset,
-        fence: 2,
+        fence: next,
     };
     assert_eq!(
         second.ledger_positions(owner()).await,
@@ -56,7 +61,37 @@ async fn opening_takes_partitions_over() {
         Ok(vec![])
     );
     let starts = second.open_ledger(other_group, vec![partition(3)]).await;
-    assert_eq!(starts, Ok(vec![start(1, None)]));
+    assert_eq!(starts.unwrap()[0].next_offset, None);
+}
+
+#[tokio::test]
+async fn a_row_deleted_by_hand_lets_no_old_owner_in() {
+    let database = Database::new();
+    let (opened, rewritten) = (database.session(), database.session());
+    let delete = |old: i64| {
+        // Nobody deletes a row in the millisecond in which it was made.
+        wait_until("the clock is past the fence", LIMIT, || {
+            let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
+            database.rows(now)[0].parse::<i64>().unwrap() > old
+        });
+        database.run_sql("DELETE FROM tidegate_offsets");
+    };
+    let old = open(&opened).await;
+    delete(old);
+    assert!(open(&database.session()).await > old);
+    let answer = opened.commit(vec![(at(3), 30)]).await;
+    assert!(matches!(answer, Err(LedgerError::Fenced(_))), "{answer:?}");
+
+    let old = open(&rewritten).await;
+    delete(old);
+    let by_hand = database.session();
+    let start = by_hand
+        .rewrite_ledger(owner(), vec![(partition(3), Some(9))])
+        .await;
+    assert!(start.unwrap()[0].fence > old);
+    let answer = rewritten.commit(vec![(at(3), 30)]).await;
+    assert!(matches!(answer, Err(LedgerError::Fenced(_))), "{answer:?}");
+    assert_eq!(database.stored(), ["9"]);
 }
 
 #[tokio::test]
@@ -84,7 +119,7 @@ async fn one_lost_partition_is_enough_to_store_nothing() {
 async fn positions_of_other_clusters_and_topics_are_foreign() {
     let database = Database::new();
     let session = database.session();
-    open(&session).await;
+    let first = open(&session).await;
     session.commit(vec![(at(3), 30)]).await.unwrap();
     let recreated = LedgerPartition {
         topic_id: "another id".into(),
@@ -121,15 +156,15 @@ async fn positions_of_other_clusters_and_topics_are_foreign() {
     }
     assert_eq!(
         database.rows("SELECT partition, fence FROM tidegate_offsets"),
-        ["3|1"]
+        [format!("3|{first}")]
     );
     // A person's word counts.
     let starts = session
         .rewrite_ledger(owner(), vec![(recreated.clone(), None)])
         .await;
-    assert_eq!(starts, Ok(vec![start(2, None)]));
+    assert_eq!(starts, Ok(vec![start(first + 1, None)]));
     let starts = session.open_ledger(owner(), vec![recreated]).await;
-    assert_eq!(starts, Ok(vec![start(3, None)]));
+    assert_eq!(starts, Ok(vec![start(first + 2, None)]));
 }
 
 #[tokio::test]
@@ -145,17 +180,15 @@ async fn an_embedded_cluster_begins_anew() {
         topic_id: "another id".into(),
         ..partition(3)
     };
-    session
-        .open_ledger(embedded("a"), vec![partition(3)])
-        .await
-        .unwrap();
+    let starts = session.open_ledger(embedded("a"), vec![partition(3)]).await;
+    let first = starts.unwrap()[0].fence;
     session.commit(vec![(at(3), 30)]).await.unwrap();
     let starts = session.open_ledger(embedded("a"), vec![partition(3)]).await;
-    assert_eq!(starts, Ok(vec![start(2, Some(30))]));
+    assert_eq!(starts, Ok(vec![start(first + 1, Some(30))]));
     let starts = session
         .open_ledger(embedded("b"), vec![another_topic.clone()])
         .await;
-    assert_eq!(starts, Ok(vec![start(3, None)]));
+    assert_eq!(starts, Ok(vec![start(first + 2, None)]));
     // But the same cluster with another topic is no other cluster.
     let answer = session.open_ledger(embedded("b"), vec![partition(3)]).await;
     assert!(matches!(answer, Err(LedgerError::Foreign(_))), "{answer:?}");
@@ -167,7 +200,7 @@ async fn an_embedded_cluster_begins_anew() {
 async fn a_put_of_an_owner_that_stopped_delays_the_next_one() {
     let database = Database::new();
     let session = database.session();
-    open(&session).await;
+    let first = open(&session).await;
     let stopped = database.client().await;
     stopped
         .batch_execute("BEGIN; UPDATE tidegate_offsets SET next_offset = 7")
@@ -186,7 +219,7 @@ async fn a_put_of_an_owner_that_stopped_delays_the_next_one() {
         .session()
         .open_ledger(owner(), vec![partition(3)])
         .await;
-    assert_eq!(starts, Ok(vec![start(2, Some(7))]));
+    assert_eq!(starts, Ok(vec![start(first + 1, Some(7))]));
 }
 
 #[tokio::test]
@@ -199,13 +232,16 @@ async fn rewriting_shuts_the_present_owner_out() {
             owner(),
             vec![(partition(4), Some(4)), (partition(3), Some(9))],
         )
-        .await;
-    assert_eq!(starts, Ok(vec![start(1, Some(4)), start(1, Some(9))]));
-    assert_eq!(open(&session).await, 2);
+        .await
+        .unwrap();
+    let offsets: Vec<_> = starts.iter().map(|start| start.next_offset).collect();
+    assert_eq!(offsets, [Some(4), Some(9)]);
+    let first = starts[1].fence;
+    assert_eq!(open(&session).await, first + 1);
     let rewritten = by_hand
         .rewrite_ledger(owner(), vec![(partition(3), None)])
         .await;
-    assert_eq!(rewritten, Ok(vec![start(3, None)]));
+    assert_eq!(rewritten, Ok(vec![start(first + 2, None)]));
     let answer = session.commit(vec![(at(3), 30)]).await;
     assert!(matches!(answer, Err(LedgerError::Fenced(_))), "{answer:?}");
 }
@@ -239,7 +275,7 @@ async fn who_may_not_make_the_table_is_told_how() {
     database.run_sql(&format!(
         "{create}; GRANT SELECT, INSERT, UPDATE ON tidegate_offsets TO {role}"
     ));
-    assert_eq!(open(&session).await, 1);
+    open(&session).await;
     session.commit(vec![(at(3), 30)]).await.unwrap();
     assert_eq!(database.stored(), ["30"]);
 }
@@ -306,7 +342,7 @@ async fn a_commit_whose_answer_is_lost_is_unknown() {
     let name = server.create_database();
     server.run_sql(&name, "CREATE TABLE t (v text)");
     let session = session(&Arc::default(), settings(&server.url(&name)));
-    open(&session).await;
+    let first = open(&session).await;
     session.begin();
     let connection = session.connect(KEY.into()).await.unwrap();
     connection
@@ -342,7 +378,7 @@ async fn a_commit_whose_answer_is_lost_is_unknown() {
     assert!(matches!(again, Err(LedgerError::Unknown(_))), "{again:?}");
     assert!(is_unavailable(&session.rollback().await));
     let starts = session.open_ledger(owner(), vec![partition(3)]).await;
-    assert_eq!(starts, Ok(vec![start(2, Some(30))]));
+    assert_eq!(starts, Ok(vec![start(first + 1, Some(30))]));
     assert_eq!(server.rows(&name, "SELECT v FROM t"), ["a"]);
     session.begin();
     connection

@@ -128,6 +128,33 @@ async fn every_row_may_be_refused() {
 }
 
 #[tokio::test]
+async fn a_refused_row_leaves_the_table_as_it_was_known() {
+    let database = Database::new();
+    database.run_sql("CREATE TABLE t (v int CHECK (v <> 1))");
+    let (session, connection) = database.put().await;
+    // From now on the statements are prepared, which takes locks too.
+    let errants = connection.write(integers([3]), None, insert_v()).await;
+    assert_eq!(errants, Ok(vec![]));
+    commit(&session).await;
+    session.begin();
+    // Twice, since the savepoints of the first write are there when the second one comes.
+    for _ in 0..2 {
+        let errants = connection.write(integers([1]), None, insert_v()).await;
+        assert_eq!(errants.unwrap().len(), 1);
+        let other = database.client().await;
+        let altered = "SET lock_timeout = 100; ALTER TABLE t ALTER v TYPE real";
+        let blocked = other.batch_execute(altered).await;
+        assert!(blocked.is_err(), "integers would be read as floats");
+    }
+    let errants = connection
+        .write(integers([0, 1, 2]), None, insert_v())
+        .await;
+    assert_eq!(errants.unwrap().len(), 1);
+    commit(&session).await;
+    assert_eq!(database.rows("SELECT v FROM t ORDER BY v"), ["0", "2", "3"]);
+}
+
+#[tokio::test]
 async fn what_no_row_is_at_fault_for_is_rejected_and_the_put_goes_on() {
     let database = Database::new();
     database.run_sql("CREATE TABLE t (id bigint, v text); CREATE VIEW w AS SELECT 1 AS v");

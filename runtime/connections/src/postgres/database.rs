@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::future::join;
 use tidegate_model::failpoint;
 use tidegate_sandbox::{
     Errant, LedgerError, LedgerFuture, LedgerOwner, LedgerPartition, LedgerPosition, LedgerStart,
@@ -40,7 +41,8 @@ enum Put {
 /// The transaction of a put.
 struct Transaction {
     link: Link,
-    seen: Seen,
+    /// None: its BEGIN goes out with the first write.
+    seen: Option<Seen>,
 }
 
 const CUT_OFF: &str = "a call to the database was cut off";
@@ -79,14 +81,13 @@ impl PostgresDatabase {
         *self.put() = Put::Lost(error.to_string());
     }
 
-    async fn begin(&self) -> Result<Box<Transaction>, SqlError> {
+    /// A transaction that only stores marks. BEGIN is answered before anything follows: without
+    /// it the marks would be stored at once.
+    async fn begin(&self) -> Result<Link, SqlError> {
         let link = self.pool.link().await?;
-        let begin = link.client()?.batch_execute(BEGIN);
+        let begin = link.client()?.batch_execute(write::BEGIN);
         begin.await.map_err(Fault::from)?;
-        Ok(Box::new(Transaction {
-            link,
-            seen: Seen::default(),
-        }))
+        Ok(link)
     }
 
     /// Stores the marks and commits.
@@ -97,12 +98,13 @@ impl PostgresDatabase {
         marks: &[LedgerMark],
     ) -> Result<(), LedgerError> {
         let client = client(&link)?;
-        // Deferred constraints speak up now, while it is known that nothing is stored.
-        let checks = client.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await;
-        checks.map_err(|error| LedgerError::RolledBack(Fault::from(error).into()))?;
-        if !marks.is_empty() {
-            ledger::store(client, owner, marks).await?;
-        }
+        // Deferred constraints speak up now, while it is known that nothing is stored. The marks
+        // travel with the checks; if one fails, so do the marks, and its error is the one told.
+        // (Savepoints are released by COMMIT.)
+        let checks = client.batch_execute("SET CONSTRAINTS ALL IMMEDIATE");
+        let (checked, stored) = join(checks, ledger::store(client, owner, marks)).await;
+        checked.map_err(|error| LedgerError::RolledBack(Fault::from(error).into()))?;
+        stored?;
         failpoint::reached("offsets-written");
         *self.put() = Put::Unsettled;
         let committed = client.batch_execute("COMMIT").await;
@@ -112,8 +114,6 @@ impl PostgresDatabase {
     }
 }
 
-/// Whatever the server's default: the fence is compared with what is committed by then.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const UNSETTLED: &str = "whether the last commit took place is unknown; the partitions have to be \
                          opened again";
 
@@ -169,13 +169,17 @@ impl SqlConnection for PostgresDatabase {
         Box::pin(async move {
             let rows = write::rows(&batch, selection)?;
             let request = write::Request::new(&how)?;
-            let begun = match self.take()? {
+            let taken = self.take()?;
+            if rows.is_empty() {
+                *self.put() = taken.map_or(Put::Nothing, Put::Open);
+                return Ok(Vec::new());
+            }
+            let begun = match taken {
                 Some(transaction) => Ok(transaction),
-                None if rows.is_empty() => {
-                    *self.put() = Put::Nothing;
-                    return Ok(Vec::new());
-                }
-                None => self.begin().await,
+                None => self.pool.link().await.map(|link| {
+                    let seen = None;
+                    Box::new(Transaction { link, seen })
+                }),
             };
             // Lost even if nothing was written yet: the guest may go on as if this had worked,
             // and the offsets must not be stored then.
@@ -229,7 +233,7 @@ impl Database for PostgresDatabase {
                 Some(transaction) => self.settle(transaction.link, &owner, &marks).await,
                 None if marks.is_empty() => Ok(()),
                 None => match self.begin().await {
-                    Ok(transaction) => self.settle(transaction.link, &owner, &marks).await,
+                    Ok(link) => self.settle(link, &owner, &marks).await,
                     Err(error) => Err(LedgerError::RolledBack(error)),
                 },
             };

@@ -20,11 +20,13 @@ const CREATE: &str = "\
 
 /// Rows are locked in the order of the key, so that two owners who open the same partitions do
 /// not wait for each other. A row of another cluster or topic is left alone, and not answered;
-/// one of another embedded cluster begins anew.
+/// one of another embedded cluster begins anew. The first fence is a time and not 1: if somebody
+/// deletes the row, an owner of the deleted one must not find its fence in the next.
 const OPEN: &str = "\
     INSERT INTO tidegate_offsets AS o \
         (consumer_group, topic, partition, cluster_id, topic_id, next_offset, fence) \
-    SELECT $1::text, v.topic, v.partition, $2::text, v.topic_id, v.next_offset, 1 \
+    SELECT $1::text, v.topic, v.partition, $2::text, v.topic_id, v.next_offset, \
+        (extract(epoch FROM pg_catalog.statement_timestamp()) * 1000)::int8 \
     FROM unnest($3::text[], $4::int4[], $5::text[], $6::int8[]) \
         AS v(topic, partition, topic_id, next_offset) \
     ORDER BY v.topic, v.partition \
@@ -43,7 +45,8 @@ const OPEN: &str = "\
 const REWRITE: &str = "\
     INSERT INTO tidegate_offsets AS o \
         (consumer_group, topic, partition, cluster_id, topic_id, next_offset, fence) \
-    SELECT $1::text, v.topic, v.partition, $2::text, v.topic_id, v.next_offset, 1 \
+    SELECT $1::text, v.topic, v.partition, $2::text, v.topic_id, v.next_offset, \
+        (extract(epoch FROM pg_catalog.statement_timestamp()) * 1000)::int8 \
     FROM unnest($3::text[], $4::int4[], $5::text[], $6::int8[]) \
         AS v(topic, partition, topic_id, next_offset) \
     ORDER BY v.topic, v.partition \
@@ -159,6 +162,9 @@ pub(super) async fn store(
     owner: &LedgerOwner,
     marks: &[LedgerMark],
 ) -> Result<(), LedgerError> {
+    if marks.is_empty() {
+        return Ok(());
+    }
     let topics: Vec<_> = marks.iter().map(|mark| mark.at.topic.as_str()).collect();
     let partitions: Vec<_> = marks.iter().map(|mark| mark.at.partition).collect();
     let offsets: Vec<_> = marks.iter().map(|mark| mark.next_offset).collect();

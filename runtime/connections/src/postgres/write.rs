@@ -31,26 +31,34 @@ pub(super) fn rows(batch: &SinkBatch, selection: Option<Vec<u32>>) -> Result<Vec
     }
 }
 
-/// Writes `rows` in the transaction at hand: all but those it answers, or none. After any error
-/// but [`Fault::Lost`] the transaction is as it was before.
+/// Whatever the server's default: the fence is compared with what is committed by then.
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+/// The same, and what the first write goes back to if it fails.
+const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SAVEPOINT tidegate_write";
+/// The savepoint of the write before goes only now, so that it takes no round trip of its own.
+const NEXT_WRITE: &str = "RELEASE tidegate_write; SAVEPOINT tidegate_write";
+
+/// Writes `rows`, which are some, in the transaction at hand: all but those it answers, or none.
+/// Without anything `seen` the transaction begins here. After any error but [`Fault::Lost`] it is
+/// as it was before, and begun.
 pub(super) async fn write(
     client: &Client,
-    seen: &mut Seen,
+    seen: &mut Option<Seen>,
     batch: &SinkBatch,
     rows: Vec<u32>,
     how: &Write,
     request: &Request,
 ) -> Result<Vec<Errant>, Fault> {
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    client.batch_execute("SAVEPOINT tidegate_write").await?;
+    let savepoint = match seen {
+        None => BEGIN_WRITE,
+        Some(_) => NEXT_WRITE,
+    };
+    let seen = seen.get_or_insert_default();
     let written = async {
-        let plan = plan::plan(client, seen, request, how).await?;
+        let plan = plan::plan(client, savepoint, seen, request, how).await?;
         let (columns, mut errants) = columns::encode(batch, &rows, how, &plan).await;
         let runs = order::runs(&plan, &columns);
         apply::apply(client, &plan, &columns, runs, &mut errants).await?;
-        client.batch_execute("RELEASE tidegate_write").await?;
         errants.sort_by_key(|errant| errant.row);
         Ok(errants)
     };
@@ -59,8 +67,8 @@ pub(super) async fn write(
         Err(fault) => {
             // What was locked since the savepoint is so no more.
             seen.clear();
-            let back = "ROLLBACK TO tidegate_write; RELEASE tidegate_write";
-            client.batch_execute(back).await.map_err(lost)?;
+            let back = client.batch_execute("ROLLBACK TO tidegate_write").await;
+            back.map_err(lost)?;
             Err(fault)
         }
         written => written,

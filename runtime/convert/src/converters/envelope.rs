@@ -1,5 +1,7 @@
 //! JsonConverter's envelope, `{"schema":...,"payload":...}`.
 
+use std::sync::Arc;
+
 use crate::{
     error::ConvertError,
     json::{
@@ -7,9 +9,14 @@ use crate::{
         node::{Node, unescaped},
         scan,
     },
-    payload::write::Format,
+    payload::{
+        read::{self, Nulls},
+        stream,
+        write::Format,
+    },
     schema::Schema,
     schema_json,
+    value::Value,
 };
 
 /// Texts of the schema and of the payload, both checked.
@@ -69,16 +76,32 @@ impl<'a> Beginning<'a> {
         bytes.get(..place(payload)).map(Self)
     }
 
-    /// The payload of a record that begins alike and ends behind its payload.
-    pub(crate) fn payload<'b>(&self, bytes: &'b [u8]) -> Option<Node<'b>> {
-        let mut cursor = Cursor::new(bytes.strip_prefix(self.0)?);
+    /// The value of a record that begins alike and ends behind its payload; none if it does not.
+    pub(crate) fn value(
+        &self,
+        bytes: &[u8],
+        schema: Option<&Arc<Schema>>,
+        nulls: Nulls,
+    ) -> Option<Result<Value, ConvertError>> {
+        let cursor = Cursor::new(bytes.strip_prefix(self.0)?);
         // A byte order mark that begins the rest has been skipped, but is none in the middle.
         if cursor.left() != bytes.len() - self.0.len() {
             return None;
         }
+        let ends = |mut cursor: Cursor<'_>| {
+            cursor.skip_space();
+            cursor.eat(b'}')
+        };
+        if let Some(schema) = schema.filter(|schema| stream::is_struct(schema)) {
+            let mut cursor = cursor.clone();
+            let value = stream::structure(&mut cursor, schema, nulls, 1);
+            if let Some(value) = value.filter(|_| ends(cursor)) {
+                return Some(Ok(value));
+            }
+        }
+        let mut cursor = cursor;
         let payload = Node::parse_next(&mut cursor, 1).ok()?;
-        cursor.skip_space();
-        cursor.eat(b'}').then_some(payload)
+        ends(cursor).then(|| read::read(schema, &payload, nulls))
     }
 }
 

@@ -86,12 +86,11 @@ pub(crate) fn decode_envelopes(
         let (Some(row), None) = (row, &converter.fixed_schema) else {
             return converter.to_connect(bytes);
         };
-        if let Some(payload) = beginning.as_ref().and_then(|begin| begin.payload(row))
-            && let Some((_, schema)) = &last
+        if let (Some(beginning), Some((_, schema))) = (&beginning, &last)
+            && let Some(value) = beginning.value(row, schema.as_ref(), converter.nulls)
         {
-            let value = read::read(schema.as_ref(), &payload, converter.nulls)?;
             let schema = schema.clone();
-            return Ok(SchemaAndValue { schema, value });
+            return value.map(|value| SchemaAndValue { schema, value });
         }
         let (text, payload) = envelope::split(row, &mut stack)?;
         let schema = match &last {

@@ -57,7 +57,11 @@ pub(crate) fn read(
     Ok(value)
 }
 
-fn schemaless(node: &Node<'_>) -> Result<Value, ConvertError> {
+/// The value that `node` has by its own type.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn schemaless(node: &Node<'_>) -> Result<Value, ConvertError> {
     Ok(match node {
         Node::Missing | Node::Null => Value::Null,
         Node::Boolean(truth) => Value::Boolean(*truth),

@@ -25,9 +25,12 @@ const COPY_BYTES: usize = 256 * 1024;
 const SAME_ROW: &str = "21000";
 const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const COPY_TRAILER: i16 = -1;
-const BACK: &str = "ROLLBACK TO tidegate_piece; RELEASE tidegate_piece";
+/// The savepoint stays, for the next piece.
+const BACK: &str = "ROLLBACK TO tidegate_piece";
+const NEXT: &str = "RELEASE tidegate_piece; SAVEPOINT tidegate_piece";
 
-/// Writes the runs, one after the other; rows that the server refuses are added to `errants`.
+/// Writes the runs, one after the other, the first under the savepoint `tidegate_piece` that is
+/// there; rows that the server refuses are added to `errants`.
 pub(super) async fn apply(
     client: &Client,
     plan: &Plan,
@@ -36,12 +39,19 @@ pub(super) async fn apply(
     errants: &mut Vec<Errant>,
 ) -> Result<(), Fault> {
     let mut halvings = 0;
+    // Whether something was written since the savepoint.
+    let mut used = false;
     for run in runs {
         let statement = Statement::prepare(client, plan, run.operation).await?;
         // The next piece is last.
         let mut pieces = vec![run.rows];
         while let Some(mut piece) = pieces.pop() {
-            match attempt(client, &statement, columns, &piece).await {
+            if used {
+                client.batch_execute(NEXT).await?;
+            }
+            let attempt = statement.run(client, columns, &piece).await;
+            used = attempt.is_ok();
+            match attempt.map_err(Fault::from) {
                 Ok(()) => {}
                 Err(Fault::Rows { reason, code }) => {
                     client.batch_execute(BACK).await?;
@@ -68,18 +78,6 @@ pub(super) async fn apply(
             }
         }
     }
-    Ok(())
-}
-
-async fn attempt(
-    client: &Client,
-    statement: &Statement<'_>,
-    columns: &Columns,
-    rows: &[u32],
-) -> Result<(), Fault> {
-    client.batch_execute("SAVEPOINT tidegate_piece").await?;
-    statement.run(client, columns, rows).await?;
-    client.batch_execute("RELEASE tidegate_piece").await?;
     Ok(())
 }
 

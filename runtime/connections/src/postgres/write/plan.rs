@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use deadpool_postgres::Client;
+use futures_util::future::join;
 use tidegate_sandbox::{SqlValue, ValueSource, Write};
 use tokio_postgres::{Error, Statement, error::SqlState};
 
@@ -70,9 +71,15 @@ impl Plan {
     }
 }
 
-/// Looks up the types, and keeps them as they are until the transaction ends.
+/// What the rows of a piece go back to if the server refuses them. It comes after the lock on the
+/// types, which has to outlast that.
+const PIECE: &str = "SAVEPOINT tidegate_piece";
+
+/// Runs `savepoint`, looks up the types, keeps them as they are until the transaction ends, and
+/// sets the savepoint `tidegate_piece`.
 pub(super) async fn plan(
     client: &Client,
+    savepoint: &str,
     seen: &mut Seen,
     request: &Request,
     how: &Write,
@@ -83,7 +90,14 @@ pub(super) async fn plan(
         names.join(", "),
         request.table
     );
-    let statement = lock(client, seen, &probe).await?;
+    // One trip to the server for all three, unless the probe has to be prepared.
+    let (begun, locked) = join(
+        client.batch_execute(savepoint),
+        lock_and_mark(client, seen, &probe),
+    )
+    .await;
+    begun.map_err(super::lost)?;
+    let statement = locked?;
     let mut columns = Vec::with_capacity(request.columns.len());
     for (wanted, found) in request.columns.iter().zip(statement.columns()) {
         columns.push(Column {
@@ -121,20 +135,22 @@ pub(super) async fn plan(
     })
 }
 
-/// Runs `probe`, which reads no rows but takes the lock that keeps ALTER TABLE away.
-async fn lock(client: &Client, seen: &mut Seen, probe: &str) -> Result<Statement, Fault> {
-    let mut statement = client.prepare_cached(probe).await?;
+/// Runs `probe`, which reads no rows but takes the lock that keeps ALTER TABLE away, and sets the
+/// savepoint of the first piece behind it.
+async fn lock_and_mark(client: &Client, seen: &mut Seen, probe: &str) -> Result<Statement, Fault> {
+    let statement = client.prepare_cached(probe).await?;
     if seen.0.contains(probe) {
+        client.batch_execute(PIECE).await?;
         return Ok(statement);
     }
-    match client.query(&statement, &[]).await {
-        Ok(_) => {}
+    let statement = match probe_and_mark(client, &statement).await {
+        Ok(()) => statement,
         // A column's type was altered since the statement was prepared.
         Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
-            statement = again(client, probe).await?;
+            again(client, probe).await?
         }
         Err(error) => return Err(error.into()),
-    }
+    };
     seen.0.insert(probe.to_owned());
     Ok(statement)
 }
@@ -143,6 +159,13 @@ async fn again(client: &Client, probe: &str) -> Result<Statement, Error> {
     client.batch_execute("ROLLBACK TO tidegate_write").await?;
     client.statement_cache.clear();
     let statement = client.prepare_cached(probe).await?;
-    client.query(&statement, &[]).await?;
+    probe_and_mark(client, &statement).await?;
     Ok(statement)
+}
+
+async fn probe_and_mark(client: &Client, probe: &Statement) -> Result<(), Error> {
+    let (probed, marked) = join(client.query(probe, &[]), client.batch_execute(PIECE)).await;
+    // Behind a probe that failed the savepoint fails too, but not for a reason of its own.
+    probed?;
+    marked
 }
