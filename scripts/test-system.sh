@@ -15,6 +15,11 @@ if [ ${#files[@]} = 0 ]; then
     done
 fi
 
+if ! ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1; then
+    echo "test-system: no PostgreSQL server is installed. Install it with: apt-get install postgresql" >&2
+    exit 1
+fi
+
 failed=()
 for file in "${files[@]}"; do
     scripts/timed.sh "system tests: $file" \

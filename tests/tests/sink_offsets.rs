@@ -49,11 +49,16 @@ on_both! {
     rest_shows_and_changes_them
     kafkas_own_tool_moves_them_and_that_wins_once
     a_topic_created_anew_is_another_topic
+    every_partition_is_reset_also_of_a_topic_that_is_gone
     the_same_name_on_another_cluster_fails_and_says_so
 }
 
 impl Sink {
     fn start(broker: &Broker, topic: &str, on: On) -> Self {
+        Self::start_with(broker, topic, on, 1)
+    }
+
+    fn start_with(broker: &Broker, topic: &str, on: On, partitions: i32) -> Self {
         let topic = &format!("{topic}-{on:?}");
         let directory = Scratch::new("databases");
         let target = match on {
@@ -61,7 +66,7 @@ impl Sink {
             On::Postgres => Target::postgres(Postgres::shared()),
         };
         target.execute(CREATE);
-        broker.client().create_topic(topic, 1);
+        broker.client().create_topic(topic, partitions);
         let worker = worker(broker, &directory);
         create(&worker, &target, topic, topic);
         let sink = Self {
@@ -165,6 +170,12 @@ fn rest_shows_and_changes_them(on: On) {
 
     sink.stop();
     sink.wait_until_group_left(broker);
+    let elsewhere = json!({"offsets": [{
+        "partition": {"kafka_topic": sink.topic, "kafka_partition": 7},
+        "offset": {"kafka_offset": 1},
+    }]});
+    let refused = rest.patch(&sink.path("offsets"), &elsewhere);
+    assert!(refused.error(400).contains("does not exist"), "{refused:?}");
     rest.patch(&sink.path("offsets"), &at(&sink.topic, 60))
         .expect(200);
     assert_eq!(sink.offset(), at(&sink.topic, 60));
@@ -227,12 +238,30 @@ fn a_topic_created_anew_is_another_topic(on: On) {
     assert!(trace.contains("tidegate_offsets"), "{trace}");
     assert_eq!(sink.rows(), RECORDS);
     // A person says what is meant: forget the old topic's offsets.
-    sink.target.execute("DELETE FROM tidegate_offsets");
     sink.stop();
     let rest = sink.worker.rest();
     rest.delete(&sink.path("offsets")).expect(200);
     sink.resume();
     sink.wait_for_rows(2 * RECORDS);
+}
+
+fn every_partition_is_reset_also_of_a_topic_that_is_gone(on: On) {
+    let broker = Broker::shared();
+    let sink = Sink::start_with(broker, "gone", on, 3);
+    let rest = sink.worker.rest();
+    for rows in [2 * RECORDS, 3 * RECORDS] {
+        sink.stop();
+        sink.wait_until_group_left(broker);
+        rest.delete(&sink.path("offsets")).expect(200);
+        assert_eq!(sink.offset(), json!({"offsets": []}));
+        sink.resume();
+        sink.wait_for_rows(rows);
+    }
+    sink.stop();
+    sink.wait_until_group_left(broker);
+    broker.client().delete_topic(&sink.topic);
+    rest.delete(&sink.path("offsets")).expect(200);
+    assert_eq!(sink.offset(), json!({"offsets": []}));
 }
 
 fn the_same_name_on_another_cluster_fails_and_says_so(on: On) {

@@ -64,6 +64,7 @@ pub(crate) async fn alter(
             "Partitions / offsets need to be provided for an alter offsets request",
         ));
     }
+    api.worker.must_be_sink(&name).await?;
     let wanted = request.offsets.into_iter().map(position);
     let wanted = wanted.collect::<Result<Vec<_>, _>>()?;
     api.worker.alter_sink_offsets(&name, wanted).await?;

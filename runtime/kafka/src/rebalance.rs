@@ -144,9 +144,16 @@ impl SinkContext {
     /// A start past the end would count as out of range and quietly become the beginning: everything
     /// would be delivered again.
     fn check_start(&self, consumer: &BaseConsumer<Self>, topic: &str, partition: i32, offset: i64) {
-        let Ok((_, end)) = consumer.fetch_watermarks(topic, partition, WATERMARK_TIMEOUT) else {
+        let Ok((begin, end)) = consumer.fetch_watermarks(topic, partition, WATERMARK_TIMEOUT)
+        else {
             return;
         };
+        if offset < begin {
+            tracing::warn!(
+                "{topic}-{partition} begins at {begin}, so records from {offset} on were deleted before \
+                 they were read; auto.offset.reset says where to go on"
+            );
+        }
         if offset > end {
             let reason = format!(
                 "open answered {topic}-{partition}@{offset} as the start, but the partition ends at \

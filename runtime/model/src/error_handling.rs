@@ -7,7 +7,8 @@ use crate::names::is_topic_name;
 
 /// `errors.deadletterqueue.topic.name`.
 pub const TOPIC: &str = "errors.deadletterqueue.topic.name";
-const REPLICATION_FACTOR: &str = "errors.deadletterqueue.topic.replication.factor";
+/// `errors.deadletterqueue.topic.replication.factor`.
+pub const REPLICATION_FACTOR: &str = "errors.deadletterqueue.topic.replication.factor";
 const CONTEXT_HEADERS: &str = "errors.deadletterqueue.context.headers.enable";
 
 /// Connect's default.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_kafka::{
-    BatchAcks, FailureKind, Kafka, Outcome, ProducerHandle, RecordBatch, Rows, TopicSpec,
+    BatchAcks, FailureKind, Kafka, KafkaError, Outcome, ProducerHandle, RecordBatch, Rows,
+    TopicSpec,
 };
 use tidegate_model::batch::Headers;
 use tidegate_model::columns::ByteColumn;
 use tidegate_model::connector_config::ConnectorConfig;
-use tidegate_model::error_handling::DeadLetterQueue;
+use tidegate_model::error_handling::{DeadLetterQueue, REPLICATION_FACTOR};
 use tidegate_model::names::TaskId;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -70,7 +71,8 @@ impl DeadLetters {
                 replication_factor: queue.replication_factor,
                 configs: Default::default(),
             })
-            .await?;
+            .await
+            .map_err(cannot_make)?;
         Ok(Some(Self {
             queue,
             producer: kafka.producer(&config.producer_overrides)?,
@@ -200,6 +202,16 @@ impl DeadLetters {
             ("exception.message", letter.reason.clone()),
             ("exception.stacktrace", letter.reason.clone()),
         ]
+    }
+}
+
+fn cannot_make(error: KafkaError) -> TaskError {
+    match TaskError::from(error) {
+        TaskError::Failed(reason) => TaskError::Failed(format!(
+            "{reason} (the dead letter queue's; is {REPLICATION_FACTOR}, 3 unless set, more than the \
+             number of brokers?)"
+        )),
+        other => other,
     }
 }
 

@@ -50,6 +50,17 @@ impl Worker {
         Ok(ConnectorOffsets::Sink(known.into_iter().collect()))
     }
 
+    /// # Errors
+    /// If it is a source, whose offsets cannot be changed yet, or if there is no such connector.
+    pub async fn must_be_sink(&self, name: &str) -> Result<(), WorkerError> {
+        match self.kind(name).await? {
+            PluginKind::Sink => Ok(()),
+            PluginKind::Source => Err(WorkerError::BadRequest(
+                "offsets of a source cannot be changed yet".to_owned(),
+            )),
+        }
+    }
+
     /// Sets next offsets of a sink that is stopped; none: as if there had never been one.
     ///
     /// # Errors
@@ -72,6 +83,7 @@ impl Worker {
     /// # Errors
     /// As [`Worker::alter_sink_offsets`].
     pub async fn reset_sink_offsets(&self, name: &str) -> Result<(), WorkerError> {
+        self.must_be_sink(name).await?;
         self.must_be_stopped(name).await?;
         let sink = self.sink_offsets(name).await?;
         let known = sink.known().await?;
@@ -117,11 +129,6 @@ impl Worker {
         let plugin = self.plugin_of(&config).ok_or_else(|| {
             WorkerError::BadRequest(format!("the plugin of {name} is not uploaded"))
         })?;
-        if plugin.kind == PluginKind::Source {
-            return Err(WorkerError::BadRequest(
-                "offsets of a source cannot be changed yet".to_owned(),
-            ));
-        }
         let parsed = ConnectorConfig::parse(&config, plugin.kind, &environment.settings.raw)
             .map_err(WorkerError::Invalid)?;
         let directories = &environment.settings.directories;

@@ -277,7 +277,11 @@ impl SinkLoop {
         )
         .increment(1);
         if self.config.log_errors {
-            tracing::error!(task = %self.id, stage, record = place, "skip a record: {reason}");
+            let done = match self.dead_letters {
+                Some(_) => "is a dead letter",
+                None => "is skipped",
+            };
+            tracing::error!(task = %self.id, stage, record = place, "a record {done}: {reason}");
         }
     }
 
@@ -316,7 +320,7 @@ impl SinkLoop {
                             **more = without(more, &gone);
                         }
                     }
-                    self.membership(event).await?;
+                    self.membership_or_stop(event, control).await?;
                 }
                 None => return Err(TaskError::Recoverable("the consumer ended".to_owned())),
             }

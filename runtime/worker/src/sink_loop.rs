@@ -85,14 +85,30 @@ impl SinkLoop {
             };
             match event {
                 Some(ConsumerEvent::Records(records)) => self.deliver(*records, control).await?,
-                Some(event) => self.membership(event).await?,
+                Some(event) => self.membership_or_stop(event, control).await?,
                 None => return Err(TaskError::Recoverable("the consumer ended".to_owned())),
             }
         }
     }
 
+    /// As [`Self::membership`]; but opening, which may wait for a database, does not keep a task from
+    /// stopping. What was not opened is read again by whoever is next.
+    pub(crate) async fn membership_or_stop(
+        &mut self,
+        event: ConsumerEvent,
+        control: &Control,
+    ) -> Result<(), TaskError> {
+        let may_stop = matches!(event, ConsumerEvent::Assigned(..));
+        tokio::select! {
+            done = self.membership(event) => done,
+            () = control.stopped(), if may_stop => Err(TaskError::Recoverable(
+                "stopped while partitions were opened".to_owned(),
+            )),
+        }
+    }
+
     /// Partitions come and go.
-    pub(crate) async fn membership(&mut self, event: ConsumerEvent) -> Result<(), TaskError> {
+    async fn membership(&mut self, event: ConsumerEvent) -> Result<(), TaskError> {
         match event {
             ConsumerEvent::Assigned(partitions, answer) => {
                 let partitions = named(partitions);

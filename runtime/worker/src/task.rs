@@ -77,6 +77,11 @@ impl Control {
         self.stop.is_cancelled()
     }
 
+    /// Returns when the task shall stop.
+    pub(crate) async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
     pub(crate) fn is_paused(&self) -> bool {
         *self.paused.borrow()
     }

@@ -2,6 +2,8 @@
 
 use tidegate_sandbox::SqlError;
 
+use super::ledger;
+
 /// PostgreSQL cuts longer names off, and then two of them can be one.
 pub(super) const MAX_NAME_BYTES: usize = 63;
 /// No type needs more.
@@ -47,12 +49,24 @@ pub(super) fn quote(name: &str) -> String {
 
 /// The table `name`, which may have its schema in front.
 pub(super) fn table(name: &str) -> Result<String, SqlError> {
-    match name.split_once('.') {
-        None => quoted(name),
-        Some((_, table)) if table.contains('.') => Err(SqlError::Denied(format!(
-            "table name {name:?} has more than one point; use SCHEMA.TABLE or TABLE"
-        ))),
-        Some((schema, table)) => Ok(format!("{}.{}", quoted(schema)?, quoted(table)?)),
+    let (schema, table) = match name.split_once('.') {
+        None => (None, name),
+        Some((_, table)) if table.contains('.') => {
+            return Err(SqlError::Denied(format!(
+                "table name {name:?} has more than one point; use SCHEMA.TABLE or TABLE"
+            )));
+        }
+        Some((schema, table)) => (Some(schema), table),
+    };
+    // A position that moves without its rows loses records.
+    if table == ledger::NAME {
+        return Err(SqlError::Denied(format!(
+            "table {name:?} keeps the consumed offsets and is the host's; use another name"
+        )));
+    }
+    match schema {
+        None => quoted(table),
+        Some(schema) => Ok(format!("{}.{}", quoted(schema)?, quoted(table)?)),
     }
 }
 
@@ -131,6 +145,16 @@ fn are_lengths(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_offsets_are_the_host_s() {
+        for name in ["tidegate_offsets", "public.tidegate_offsets"] {
+            let Err(SqlError::Denied(reason)) = table(name) else {
+                panic!("{name} was not denied");
+            };
+            assert!(reason.contains("use another name"), "{reason}");
+        }
+    }
 
     #[test]
     fn names_are_quoted() {

@@ -11,7 +11,7 @@ use tokio_postgres::Row;
 use super::{error::Fault, table};
 use crate::database::LedgerMark;
 
-const NAME: &str = "tidegate_offsets";
+pub(super) const NAME: &str = "tidegate_offsets";
 const CREATE: &str = "\
     CREATE TABLE IF NOT EXISTS tidegate_offsets (consumer_group text NOT NULL, \
     topic text NOT NULL, partition int NOT NULL, cluster_id text NOT NULL, \
@@ -20,7 +20,8 @@ const CREATE: &str = "\
 
 /// Rows are locked in the order of the key, so that two owners who open the same partitions do
 /// not wait for each other. A row of another cluster or topic is left alone, and not answered;
-/// one of another embedded cluster begins anew. The first fence is a time and not 1: if somebody
+/// one of another embedded cluster begins anew, and one that stores nothing yet is of any topic.
+/// The first fence is a time and not 1: if somebody
 /// deletes the row, an owner of the deleted one must not find its fence in the next.
 const OPEN: &str = "\
     INSERT INTO tidegate_offsets AS o \
@@ -35,7 +36,8 @@ const OPEN: &str = "\
         cluster_id = excluded.cluster_id, topic_id = excluded.topic_id, \
         next_offset = CASE WHEN o.cluster_id = excluded.cluster_id \
             THEN coalesce(excluded.next_offset, o.next_offset) ELSE excluded.next_offset END \
-    WHERE (o.cluster_id = excluded.cluster_id AND o.topic_id = excluded.topic_id) \
+    WHERE (o.cluster_id = excluded.cluster_id \
+            AND (o.topic_id = excluded.topic_id OR o.next_offset IS NULL)) \
         OR ($7::bool AND o.cluster_id <> excluded.cluster_id \
             AND starts_with(o.cluster_id, 'embedded-') \
             AND starts_with(excluded.cluster_id, 'embedded-')) \
@@ -333,8 +335,8 @@ async fn foreign(
             "table {NAME} has a position of {}, group {}, that is of another Kafka cluster or of \
              a topic that was deleted and created anew: it was stored for cluster {cluster_id} and \
              topic id {topic_id}, and present are cluster {} and topic id {}; use another \
-             connector name, or, if what was stored shall count no more, run DELETE FROM {NAME} \
-             WHERE consumer_group = {} AND topic = {}",
+             connector name, or, if what was stored shall count no more, stop the connector and \
+             reset its offsets (DELETE /connectors/NAME/offsets), or run DELETE FROM {NAME} WHERE consumer_group = {} AND topic = {}",
             present.at,
             owner.group,
             owner.cluster_id,
