@@ -46,7 +46,7 @@ fn sqlite(kind: &str) -> &'static str {
         "boolean" | "int8" | "int16" | "int32" | "int64" => "INTEGER",
         "float32" | "float64" => "REAL",
         "bytes" => "BLOB",
-        "Decimal" | "Date" | "Time" | "Timestamp" => "NUMERIC",
+        "Date" | "Time" | "Timestamp" => "NUMERIC",
         // Strings, and arrays, maps and structs as JSON.
         _ => "TEXT",
     }
@@ -99,7 +99,7 @@ mod tests {
             ("float64", "REAL", "double precision"),
             ("string", "TEXT", "text"),
             ("bytes", "BLOB", "bytea"),
-            ("Decimal", "NUMERIC", "numeric"),
+            ("Decimal", "TEXT", "numeric"),
             ("Date", "NUMERIC", "date"),
             ("Time", "NUMERIC", "time"),
             ("Timestamp", "NUMERIC", "timestamp with time zone"),

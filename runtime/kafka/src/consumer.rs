@@ -243,11 +243,12 @@ impl SinkConsumer {
         for (topic, partition) in partitions {
             list.add_partition(topic, *partition);
         }
-        let found = self
-            .blocking(move |consumer| consumer.committed_offsets(list, COMMITTED_TIMEOUT))
-            .await
-            .map_err(KafkaError::Commit)?;
-        Ok(committed(&found))
+        // Read there too: metadata of others that is no UTF-8 makes the client library panic.
+        let found = self.blocking(move |consumer| {
+            let found = consumer.committed_offsets(list, COMMITTED_TIMEOUT)?;
+            Ok(committed(&found))
+        });
+        found.await.map_err(KafkaError::Commit)
     }
 
     async fn blocking<T: Send + 'static>(
@@ -338,9 +339,13 @@ impl Reader {
             if pause != holding && self.hold(pause) {
                 holding = pause;
             }
-            if let Err(reason) = self.read_batch().and_then(|()| self.hand_over()) {
-                let _ = self.events.blocking_send(ConsumerEvent::Failed(reason));
-                break;
+            match self.read_batch().and_then(|()| self.hand_over()) {
+                // What was held is read again; should the task be paused meanwhile, it is held anew.
+                Ok(resumed) => holding &= !resumed,
+                Err(reason) => {
+                    let _ = self.events.blocking_send(ConsumerEvent::Failed(reason));
+                    break;
+                }
             }
         }
         // Leaving the group revokes everything, by the callback, while the loop still listens.
@@ -412,7 +417,9 @@ impl Reader {
 
     /// Gives the loop what was read. A loop that is busy for long is waited for with the
     /// partitions paused, so that the group is still served.
-    fn hand_over(&self) -> Result<(), String> {
+    /// Answers whether partitions were resumed.
+    fn hand_over(&self) -> Result<bool, String> {
+        let mut resumed = false;
         while let Some(batch) = self.take_pending() {
             let mut event = ConsumerEvent::Records(Box::new(batch));
             let mut waited = Duration::ZERO;
@@ -428,7 +435,7 @@ impl Reader {
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .clear();
-                    return Ok(());
+                    return Ok(resumed);
                 }
                 if waited < BUSY {
                     let pause = Duration::from_millis(1);
@@ -460,10 +467,10 @@ impl Reader {
                 }
             }
             if holding && !self.paused.load(Ordering::Relaxed) {
-                self.hold(false);
+                resumed |= self.hold(false);
             }
         }
-        Ok(())
+        Ok(resumed)
     }
 
     fn take_pending(&self) -> Option<RecordBatch> {

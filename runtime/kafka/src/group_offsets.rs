@@ -223,10 +223,9 @@ pub(crate) fn committed(list: &TopicPartitionList) -> Vec<Committed> {
     known.collect()
 }
 
-/// A group that never was, or a topic that is gone, has nothing to forget.
+/// A group that never was has nothing to forget.
 fn is_nothing(reason: &str) -> bool {
-    let gone = ["group id does not exist", "Unknown topic or partition"];
-    gone.iter().any(|words| reason.contains(words))
+    reason.contains("group id does not exist")
 }
 
 async fn blocking<T: Send + 'static>(

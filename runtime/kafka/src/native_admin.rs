@@ -116,7 +116,9 @@ pub(crate) fn delete_group_offsets(
             let elements = usize::try_from((*list).cnt).unwrap_or_default();
             for element in 0..elements {
                 let error = (*(*list).elems.add(element)).err;
-                if error != NO_ERROR {
+                // With a topic its offsets go.
+                let gone = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+                if error != NO_ERROR && error != gone {
                     return Err(text(native::rd_kafka_err2str(error)));
                 }
             }

@@ -112,14 +112,21 @@ impl SinkContext {
             .events
             .blocking_send(ConsumerEvent::Assigned(list.clone(), answer));
         // Start positions go into the assignment itself: a seek right after it fails.
-        if told.is_ok()
-            && let Some(positions) = wait(&answered)
-        {
-            for ((topic, partition), offset) in positions {
-                self.check_start(consumer, &topic, partition, offset);
-                if let Some(mut found) = partitions.find_partition(&topic, partition) {
-                    found.set_offset(Offset::Offset(offset))?;
-                }
+        let starts = if told.is_ok() { wait(&answered) } else { None };
+        let Some(positions) = starts else {
+            // Without the answer it is not known where to start: the loop has ended, or is too late.
+            let reason = "partitions were not opened".to_owned();
+            let _ = self.events.try_send(ConsumerEvent::Failed(reason));
+            let nothing = TopicPartitionList::new();
+            return match consumer.rebalance_protocol() {
+                RebalanceProtocol::Cooperative => consumer.incremental_assign(&nothing),
+                _ => consumer.assign(&nothing),
+            };
+        };
+        for ((topic, partition), offset) in positions {
+            self.check_start(consumer, &topic, partition, offset);
+            if let Some(mut found) = partitions.find_partition(&topic, partition) {
+                found.set_offset(Offset::Offset(offset))?;
             }
         }
         if let Some(retention) = &self.retention {

@@ -3,8 +3,14 @@
 
 use tidegate_connections::{ConnectionSettings, redacted};
 use tidegate_model::config::ConfigMap;
-use tidegate_model::plugin::Description;
+use tidegate_model::plugin::{Description, Want};
 
+/// What the connector's Kafka clients are told.
+const CLIENT_KEYS: [&str; 3] = [
+    "consumer.override.",
+    "producer.override.",
+    "admin.override.",
+];
 /// Common names of the JDBC sinks.
 const USER: [&str; 2] = ["user", "username"];
 const PASSWORD: &str = "password";
@@ -30,19 +36,29 @@ pub(crate) fn settings(key: &str, url: &str, config: &ConfigMap) -> ConnectionSe
 
 /// The configuration as the guest may see it: without passwords, and URLs without what may hold one.
 pub(crate) fn guest_view(description: &Description, config: &ConfigMap) -> ConfigMap {
+    let mut seen = public_view(description, config);
+    for want in connections(description) {
+        seen.remove(&format!("{}{PASSWORD}", prefix(&want.key)));
+    }
+    // How the worker speaks to Kafka, often with passwords, is none of a guest's business.
+    seen.retain(|key, _| !CLIENT_KEYS.iter().any(|prefix| key.starts_with(prefix)));
+    seen
+}
+
+/// The configuration as answers may repeat it: URLs without what may hold a password.
+pub(crate) fn public_view(description: &Description, config: &ConfigMap) -> ConfigMap {
     let mut seen = config.clone();
-    for want in description
-        .wants
-        .iter()
-        .filter(|want| want.kind == "connection")
-    {
-        let prefix = prefix(&want.key);
-        seen.remove(&format!("{prefix}{PASSWORD}"));
+    for want in connections(description) {
         if let Some(url) = seen.get_mut(&want.key) {
             *url = redacted(url);
         }
     }
     seen
+}
+
+fn connections(description: &Description) -> impl Iterator<Item = &Want> {
+    let wants = description.wants.iter();
+    wants.filter(|want| want.kind == "connection")
 }
 
 fn prefix(key: &str) -> String {
@@ -55,7 +71,6 @@ fn prefix(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_model::plugin::Want;
 
     #[test]
     fn the_host_has_the_password_and_the_guest_has_not() {
@@ -64,6 +79,7 @@ mod tests {
             ("connection.username", "me"),
             ("connection.password", "secret"),
             ("table.name.format", "t"),
+            ("consumer.override.sasl.jaas.config", "secret"),
         ];
         let config: ConfigMap = pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
         let url = &config["connection.url"];

@@ -136,6 +136,9 @@ impl SinkLoop {
             } else if !stored && !left.records.is_empty() {
                 let committed = self.sql.commit(left.positions()).await;
                 stored = committed.is_ok();
+                if !stored {
+                    self.roll_back().await;
+                }
                 committed.map_err(Undone::from)
             } else {
                 break;

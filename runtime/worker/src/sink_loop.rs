@@ -121,8 +121,10 @@ impl SinkLoop {
                     .into_iter()
                     .map(|(p, offset)| ((p.topic, p.partition), offset))
                     .collect();
-                // A consumer that has gone does not need the answer.
-                let _ = answer.send(starts);
+                // Nobody waits any more: what is read now may begin before what is stored.
+                answer.send(starts).map_err(|_| {
+                    TaskError::Recoverable("partitions were opened too late".to_owned())
+                })?;
             }
             ConsumerEvent::Revoked {
                 partitions,

@@ -12,7 +12,7 @@ use tidegate_sandbox::{CallError, TaskContext, TaskSetup};
 use tokio::time::sleep;
 
 use crate::backoff::Pauses;
-use crate::connection_keys::guest_view;
+use crate::connection_keys::{guest_view, public_view};
 use crate::error::WorkerError;
 use crate::grants::Grants;
 use crate::pipeline::Converters;
@@ -101,7 +101,7 @@ pub(crate) async fn validate(
         }
     }
     // A URL may hold a password too.
-    let seen = guest_view(&info.description, config);
+    let seen = public_view(&info.description, config);
     Ok(report(class, &definitions, &seen, problems))
 }
 

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join;
 use tidegate_model::failpoint;
+use tokio::sync::Semaphore;
+
 use tidegate_sandbox::{
     Errant, LedgerError, LedgerFuture, LedgerOwner, LedgerPartition, LedgerPosition, LedgerStart,
     SinkBatch, SqlConnection, SqlCursor, SqlError, SqlFuture, SqlValue, Table, Write,
@@ -22,6 +24,8 @@ use crate::database::{Database, LedgerMark};
 pub(crate) struct PostgresDatabase {
     pool: Arc<ServerPool>,
     put: Mutex<Put>,
+    /// The links of queries that are not read to their end are nobody else's.
+    queries: Arc<Semaphore>,
 }
 
 /// How far the current put is.
@@ -45,6 +49,8 @@ struct Transaction {
     seen: Option<Seen>,
 }
 
+/// Queries of a task that may be open at a time: the worker's links to a server are few.
+const MAX_QUERIES: usize = 4;
 const CUT_OFF: &str = "a call to the database was cut off";
 
 impl PostgresDatabase {
@@ -52,6 +58,7 @@ impl PostgresDatabase {
         Self {
             pool,
             put: Mutex::default(),
+            queries: Arc::new(Semaphore::new(MAX_QUERIES)),
         }
     }
 
@@ -155,8 +162,13 @@ impl SqlConnection for PostgresDatabase {
         parameters: Vec<SqlValue>,
     ) -> SqlFuture<'_, Arc<dyn SqlCursor>> {
         Box::pin(async move {
+            let Ok(permit) = Arc::clone(&self.queries).try_acquire_owned() else {
+                return Err(SqlError::Denied(format!(
+                    "{MAX_QUERIES} queries are open; read them to their end or drop them"
+                )));
+            };
             let link = self.pool.link().await?;
-            query::open(link, &statement, &parameters).await
+            query::open(link, permit, &statement, &parameters).await
         })
     }
 

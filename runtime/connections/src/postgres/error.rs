@@ -41,6 +41,11 @@ impl Fault {
     fn from_db(db: &DbError) -> Self {
         let code = db.code().code();
         let message = message(db);
+        // A prepared statement whose result would have other types now: what was known of the table
+        // is no longer so. Anything else under this code is refused for good.
+        if code == "0A000" && db.routine() == Some("RevalidateCachedQuery") {
+            return Self::Lost(format!("{code}: {message}"));
+        }
         match Class::of(code) {
             Class::Rows => Self::Rows {
                 code: code.to_owned(),
@@ -83,9 +88,8 @@ impl Class {
     fn of(code: &str) -> Self {
         let class = code.get(..2).unwrap_or_default();
         match (class, code) {
-            // What was known of a table's types is no longer so: 22P03 is a binary value of the
-            // wrong form, 0A000 a prepared statement whose result would be another one.
-            (_, "22P03" | "0A000") => Self::Lost,
+            // What was known of a table's types is no longer so: a binary value of the wrong form.
+            (_, "22P03") => Self::Lost,
             ("22" | "23" | "44", _) => Self::Rows,
             // RAISE in a trigger, a row too large for its page, two rows that mean the same one.
             (_, "P0001" | "54000" | "21000") => Self::Rows,
@@ -199,12 +203,12 @@ mod tests {
             assert_eq!(Class::of(code), Class::Rows, "{code}");
         }
         for code in [
-            "22P03", "0A000", "40001", "40P01", "55P03", "57014", "57P01", "08006", "53300",
-            "25006", "25P03",
+            "22P03", "40001", "40P01", "55P03", "57014", "57P01", "08006", "53300", "25006",
+            "25P03",
         ] {
             assert_eq!(Class::of(code), Class::Lost, "{code}");
         }
-        for code in ["42P01", "42703", "42501", "28P01", "XX000", ""] {
+        for code in ["42P01", "42703", "42501", "28P01", "0A000", "XX000", ""] {
             assert_eq!(Class::of(code), Class::Refused, "{code}");
         }
     }

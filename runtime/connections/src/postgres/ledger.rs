@@ -62,7 +62,8 @@ const COMMIT: &str = "\
     FROM unnest($2::text[], $3::int4[], $4::int8[], $5::int8[]) \
         AS v(topic, partition, next_offset, fence) \
     WHERE o.consumer_group = $1 AND o.topic = v.topic AND o.partition = v.partition \
-        AND o.fence = v.fence";
+        AND o.fence = v.fence \
+        AND (o.next_offset IS NULL OR o.next_offset <= v.next_offset)";
 
 const POSITIONS: &str = "\
     SELECT topic, partition, fence, next_offset FROM tidegate_offsets \
@@ -184,7 +185,8 @@ pub(super) async fn store(
     }
     Err(LedgerError::Fenced(format!(
         "{stored} of {} positions of group {} are still this task's in {NAME}; the others were \
-         opened by another task since, or their rows deleted",
+         opened by another task since, their rows deleted, or they are further than what was to \
+         be stored",
         marks.len(),
         owner.group
     )))
@@ -336,7 +338,7 @@ async fn foreign(
              a topic that was deleted and created anew: it was stored for cluster {cluster_id} and \
              topic id {topic_id}, and present are cluster {} and topic id {}; use another \
              connector name, or, if what was stored shall count no more, stop the connector and \
-             reset its offsets (DELETE /connectors/NAME/offsets), or run DELETE FROM {NAME} WHERE consumer_group = {} AND topic = {}",
+             run DELETE FROM {NAME} WHERE consumer_group = {} AND topic = {}",
             present.at,
             owner.group,
             owner.cluster_id,

@@ -4,7 +4,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::BytesMut;
+use futures_util::TryStreamExt;
 use tidegate_sandbox::{SinkBatch, SqlCursor, SqlError, SqlFuture, SqlValue};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_postgres::Row;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 
 use super::{
@@ -18,11 +21,14 @@ use super::{
 const FETCH_ROWS: u32 = 500;
 /// A batch ends with the fetch that reaches so many.
 const BATCH_BYTES: usize = 4 << 20;
+/// A guest's memory has a limit; what the host holds for it has this one.
+const MAX_BATCH_BYTES: usize = 32 << 20;
 
 /// Runs `statement` up to its first row. It goes through the extended protocol, which takes one
 /// statement and no more, behind words that make a cursor of it or nothing.
 pub(super) async fn open(
     link: Link,
+    permit: OwnedSemaphorePermit,
     statement: &str,
     parameters: &[SqlValue],
 ) -> Result<Arc<dyn SqlCursor>, SqlError> {
@@ -46,7 +52,7 @@ pub(super) async fn open(
     let shape = Shape::of(fetch.map_err(Fault::from)?.columns())?;
     Ok(Arc::new(Cursor {
         shape,
-        rest: Mutex::new(Some(link)),
+        rest: Mutex::new(Some((link, permit))),
     }))
 }
 
@@ -58,7 +64,7 @@ struct Cursor {
     shape: Shape,
     /// The link, as long as there may be more rows. A call takes it out: one that is cut off
     /// ends the cursor.
-    rest: Mutex<Option<Link>>,
+    rest: Mutex<Option<(Link, OwnedSemaphorePermit)>>,
 }
 
 impl SqlCursor for Cursor {
@@ -68,26 +74,41 @@ impl SqlCursor for Cursor {
                 let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
                 rest.take()
             };
-            let Some(link) = link else {
+            let Some((link, permit)) = link else {
                 return Ok(None);
             };
             let client = link.client()?;
-            let mut rows = Vec::new();
+            let mut rows: Vec<Row> = Vec::new();
             let (mut wanted, mut bytes) = (max.max(1), 0);
             let mut is_over = false;
             while wanted > 0 && bytes < BATCH_BYTES && !is_over {
                 let count = wanted.min(FETCH_ROWS);
                 let statement = client.prepare_cached(&fetch(count)).await;
                 let statement = statement.map_err(Fault::from)?;
-                let more = client.query(&statement, &[]).await.map_err(Fault::from)?;
-                is_over = more.len() < count as usize;
-                bytes += more.iter().map(|row| row.raw_size_bytes()).sum::<usize>();
-                rows.extend(more);
+                let none: [i64; 0] = [];
+                let more = client
+                    .query_raw(&statement, none)
+                    .await
+                    .map_err(Fault::from)?;
+                let mut more = std::pin::pin!(more);
+                let before = rows.len();
+                while let Some(row) = more.try_next().await.map_err(Fault::from)? {
+                    bytes += row.raw_size_bytes();
+                    // What was fetched cannot be given back, so this ends the query.
+                    if bytes > MAX_BATCH_BYTES {
+                        return Err(SqlError::Denied(format!(
+                            "{FETCH_ROWS} rows of the query are larger than {MAX_BATCH_BYTES} \
+                             bytes; ask for fewer rows or shorter values"
+                        )));
+                    }
+                    rows.push(row);
+                }
+                is_over = rows.len() - before < count as usize;
                 wanted -= count;
             }
             let batch = decode::batch(&self.shape, &rows)?;
             if !is_over {
-                *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(link);
+                *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some((link, permit));
             }
             Ok((!rows.is_empty()).then_some(batch))
         })

@@ -52,8 +52,8 @@ pub(super) fn check(
 fn refused(owner: &LedgerOwner, problem: &str, rows: &str) -> LedgerError {
     let group = literal(&owner.group);
     LedgerError::Foreign(format!(
-        "{problem}; give the connector another name, or, if it shall begin anew, stop it and \
-         reset its offsets (DELETE /connectors/NAME/offsets), or run DELETE FROM {LEDGER_TABLE} WHERE consumer_group = {group} AND {rows}"
+        "{problem}; give the connector another name, or, if it shall begin anew, stop it and run \
+         DELETE FROM {LEDGER_TABLE} WHERE consumer_group = {group} AND {rows}"
     ))
 }
 

@@ -39,7 +39,8 @@ const FIND: &str = "SELECT cluster_id, topic_id, next_offset FROM main.tidegate_
 const MARK: &str = "UPDATE main.tidegate_offsets
     SET next_offset = :next_offset, updated = strftime('%Y-%m-%dT%H:%M:%fZ')
     WHERE consumer_group = :group AND topic = :topic AND \"partition\" = :partition
-        AND cluster_id = :cluster AND fence = :fence";
+        AND cluster_id = :cluster AND fence = :fence
+        AND (next_offset IS NULL OR next_offset <= :next_offset)";
 
 const LIST: &str = "SELECT topic, \"partition\", next_offset, fence FROM main.tidegate_offsets
     WHERE consumer_group = :group AND cluster_id = :cluster ORDER BY 1, 2";

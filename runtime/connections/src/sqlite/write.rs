@@ -35,7 +35,7 @@ pub(super) fn write(
     }
     let begins = !db.in_transaction();
     if begins {
-        db.begin()?;
+        db.begin().inspect_err(|_| doomed.doom())?;
     }
     let written = db.host("SAVEPOINT tidegate").and_then(|()| {
         let errants = write_rows(db, cut_off, batch, &rows, how, &plan)?;
@@ -53,8 +53,9 @@ pub(super) fn write(
     } else {
         db.host("ROLLBACK TO tidegate; RELEASE tidegate").is_ok()
     };
-    // What a retry may cure, it cures with a transaction of its own.
-    if !taken_back || (!begins && matches!(error, SqlError::Unavailable(_))) {
+    // What a retry may cure, it cures with a put of its own: whatever the guest makes of the answer,
+    // offsets must not be stored without these rows.
+    if !taken_back || matches!(error, SqlError::Unavailable(_)) {
         doomed.doom();
     }
     Err(error)

@@ -114,8 +114,8 @@ async fn another_cluster_or_topic_is_named_with_what_to_do() {
     assert_eq!(
         message,
         "the offset of t-3 is of Kafka cluster cluster, and this is cluster other; give the \
-         connector another name, or, if it shall begin anew, stop it and reset its offsets \
-         (DELETE /connectors/NAME/offsets), or run DELETE FROM tidegate_offsets WHERE consumer_group = 'connect-c' AND cluster_id = 'cluster'"
+         connector another name, or, if it shall begin anew, stop it and run \
+         DELETE FROM tidegate_offsets WHERE consumer_group = 'connect-c' AND cluster_id = 'cluster'"
     );
     let recreated = LedgerPartition {
         topic_id: "new-id".into(),
