@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::postgres::{PASSWORD, Postgres, USER};
 use crate::postgres_client::PostgresClient;
+use crate::scratch::Scratch;
 
 /// A database.
 #[derive(Debug)]
@@ -114,4 +115,36 @@ fn sqlite(file: &Path) -> rusqlite::Connection {
         .busy_timeout(std::time::Duration::from_secs(10))
         .unwrap();
     database
+}
+
+/// Which of the two a test is for.
+#[derive(Clone, Copy, Debug)]
+pub enum On {
+    /// A file of its own.
+    Sqlite,
+    /// A database of its own of the shared server.
+    Postgres,
+}
+
+impl On {
+    /// An empty one; a file lies in `directory`.
+    pub fn target(self, directory: &Scratch) -> Target {
+        match self {
+            Self::Sqlite => Target::Sqlite(directory.join("items.db")),
+            Self::Postgres => Target::postgres(Postgres::shared()),
+        }
+    }
+}
+
+/// Makes tests of functions that take an [`On`]: each for both.
+#[macro_export]
+macro_rules! on_both {
+    ($($test:ident)*) => {
+        mod sqlite {
+            $(#[test] fn $test() { super::$test($crate::target::On::Sqlite); })*
+        }
+        mod postgresql {
+            $(#[test] fn $test() { super::$test($crate::target::On::Postgres); })*
+        }
+    };
 }

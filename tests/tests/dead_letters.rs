@@ -7,9 +7,8 @@ use std::time::Duration;
 use tidegate_tests::broker::Broker;
 use tidegate_tests::items::{ItemCount, item};
 use tidegate_tests::kafka::Kafka;
-use tidegate_tests::postgres::Postgres;
 use tidegate_tests::scratch::Scratch;
-use tidegate_tests::target::Target;
+use tidegate_tests::target::{On, Target};
 use tidegate_tests::wait::wait_until;
 use tidegate_tests::worker::Worker;
 
@@ -60,26 +59,7 @@ impl Batch {
     }
 }
 
-/// Where the table is.
-#[derive(Clone, Copy, Debug)]
-enum On {
-    Sqlite,
-    Postgres,
-}
-
-/// Every test, on both.
-macro_rules! on_both {
-    ($($test:ident)*) => {
-        mod sqlite {
-            $(#[test] fn $test() { super::$test(super::On::Sqlite); })*
-        }
-        mod postgresql {
-            $(#[test] fn $test() { super::$test(super::On::Postgres); })*
-        }
-    };
-}
-
-on_both! {
+tidegate_tests::on_both! {
     refused_rows_are_dead_letters_once_and_all_others_arrive
     without_tolerance_a_refused_row_takes_its_put_back_and_fails_the_task
     a_worker_that_dies_between_two_steps_of_a_put_loses_and_doubles_nothing
@@ -100,10 +80,7 @@ impl Sink {
     fn new(name: &str, on: On, batch: Batch) -> Self {
         let name = &format!("{name}-{on:?}");
         let directory = Scratch::new("databases");
-        let target = match on {
-            On::Sqlite => Target::Sqlite(directory.join("items.db")),
-            On::Postgres => Target::postgres(Postgres::shared()),
-        };
+        let target = on.target(&directory);
         target.execute(CREATE);
         let broker = Broker::shared();
         let kafka = broker.client();

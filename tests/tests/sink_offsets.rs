@@ -7,9 +7,8 @@ use serde_json::json;
 use tidegate_tests::broker::Broker;
 use tidegate_tests::items::items;
 use tidegate_tests::java;
-use tidegate_tests::postgres::Postgres;
 use tidegate_tests::scratch::Scratch;
-use tidegate_tests::target::Target;
+use tidegate_tests::target::{On, Target};
 use tidegate_tests::wait::wait_until;
 use tidegate_tests::worker::Worker;
 
@@ -17,13 +16,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 const RECORDS: usize = 100;
 const CREATE: &str = "CREATE TABLE items (id BIGINT NOT NULL, name TEXT, price DOUBLE PRECISION, \
                       is_even BOOLEAN)";
-
-/// Where the table is.
-#[derive(Clone, Copy, Debug)]
-enum On {
-    Sqlite,
-    Postgres,
-}
 
 /// A sink that has put [`RECORDS`] records of a topic of one partition into a table.
 struct Sink {
@@ -33,19 +25,7 @@ struct Sink {
     directory: Scratch,
 }
 
-/// Every test, on both.
-macro_rules! on_both {
-    ($($test:ident)*) => {
-        mod sqlite {
-            $(#[test] fn $test() { super::$test(super::On::Sqlite); })*
-        }
-        mod postgresql {
-            $(#[test] fn $test() { super::$test(super::On::Postgres); })*
-        }
-    };
-}
-
-on_both! {
+tidegate_tests::on_both! {
     rest_shows_and_changes_them
     kafkas_own_tool_moves_them_and_that_wins_once
     a_topic_created_anew_is_another_topic
@@ -61,10 +41,7 @@ impl Sink {
     fn start_with(broker: &Broker, topic: &str, on: On, partitions: i32) -> Self {
         let topic = &format!("{topic}-{on:?}");
         let directory = Scratch::new("databases");
-        let target = match on {
-            On::Sqlite => Target::Sqlite(directory.join("items.db")),
-            On::Postgres => Target::postgres(Postgres::shared()),
-        };
+        let target = on.target(&directory);
         target.execute(CREATE);
         broker.client().create_topic(topic, partitions);
         let worker = worker(broker, &directory);
