@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use tidegate_convert::{ConvertError, Decimal, DecodedColumn, Schema, Value, to_connect_header};
+use tidegate_model::batch::{HeaderEntry, Headers};
 use tidegate_sandbox::{SinkBatch, SqlValue, ValueSource, Write};
 
 use crate::{fields, members::Names};
@@ -13,15 +14,12 @@ pub(crate) struct Found<'a> {
     pub(crate) value: Cow<'a, Value>,
 }
 
-/// Its key and its value.
-type Header<'a> = (&'a [u8], Option<&'a [u8]>);
-
 /// The rows of a batch as sources of values.
 pub(crate) struct RowValues<'a> {
     batch: &'a SinkBatch,
     of_key: Wanted<'a>,
     of_value: Wanted<'a>,
-    headers: Vec<Vec<Header<'a>>>,
+    headers: Vec<Vec<HeaderEntry<'a>>>,
 }
 
 /// One row, its key and value unpacked once.
@@ -84,7 +82,7 @@ impl<'a> RowValues<'a> {
         use ValueSource as Source;
         let wants = |want: fn(&Source) -> bool| how.columns.iter().any(|(_, source)| want(source));
         let headers = if wants(|source| matches!(source, Source::Header(_))) {
-            headers(batch)
+            batch.headers.iter().flat_map(Headers::rows).collect()
         } else {
             Vec::new()
         };
@@ -118,19 +116,6 @@ impl<'a> RowValues<'a> {
             value: self.of_value.part(&self.batch.values, row)?,
         })
     }
-}
-
-fn headers(batch: &SinkBatch) -> Vec<Vec<Header<'_>>> {
-    let Some(headers) = &batch.headers else {
-        return Vec::new();
-    };
-    let mut entries = headers.keys.iter().zip(headers.values.iter());
-    let of_row = |count: &u16| {
-        let row = entries.by_ref().take(usize::from(*count));
-        row.map(|(key, value)| (key.unwrap_or_default(), value))
-            .collect()
-    };
-    headers.counts.iter().map(of_row).collect()
 }
 
 impl Row<'_> {
@@ -169,8 +154,11 @@ impl Row<'_> {
 
     fn header(&self, name: &str) -> Result<Value, String> {
         let of_row = self.values.headers.get(self.row);
-        let found =
-            of_row.and_then(|all| all.iter().rev().find(|(key, _)| *key == name.as_bytes()));
+        let found = of_row.and_then(|all| {
+            all.iter()
+                .rev()
+                .find(|(key, _)| *key == Some(name.as_bytes()))
+        });
         match found {
             Some((_, value)) => match to_connect_header(*value) {
                 Ok(header) => Ok(header.value),
