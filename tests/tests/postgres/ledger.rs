@@ -116,6 +116,22 @@ async fn one_lost_partition_is_enough_to_store_nothing() {
 }
 
 #[tokio::test]
+async fn a_position_does_not_step_back_under_its_own_fence() {
+    let database = Database::new();
+    let session = database.session();
+    open(&session).await;
+    session.commit(vec![(at(3), 30)]).await.unwrap();
+    // As a consumer does that was sent to the beginning behind its task's back.
+    let answer = session.commit(vec![(at(3), 10)]).await;
+    assert!(matches!(answer, Err(LedgerError::Fenced(_))), "{answer:?}");
+    assert_eq!(database.stored(), ["30"]);
+    session.rollback().await.unwrap();
+    session.commit(vec![(at(3), 30)]).await.unwrap();
+    session.commit(vec![(at(3), 31)]).await.unwrap();
+    assert_eq!(database.stored(), ["31"]);
+}
+
+#[tokio::test]
 async fn positions_of_other_clusters_and_topics_are_foreign() {
     let database = Database::new();
     let session = database.session();

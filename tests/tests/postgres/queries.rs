@@ -154,3 +154,26 @@ async fn a_query_reads_and_does_nothing_else() {
     assert!(connection.describe("t".into()).await.unwrap().is_some());
     assert_eq!(database.rows("SELECT count(*) FROM t"), ["0"]);
 }
+
+#[tokio::test]
+async fn open_queries_and_their_bytes_are_bounded() {
+    let database = Database::new();
+    let (_session, connection) = database.put().await;
+    let statement = "SELECT g AS a FROM generate_series(1, 10000) AS g";
+    let mut cursors = Vec::new();
+    let refusal = loop {
+        match connection.query(statement.into(), vec![]).await {
+            Ok(cursor) => cursors.push(cursor),
+            Err(error) => break error,
+        }
+        assert!(cursors.len() < 16, "no bound");
+    };
+    assert!(matches!(refusal, SqlError::Denied(_)), "{refusal:?}");
+    // Others still get links, and a cursor that is dropped makes room.
+    connection.describe("none".into()).await.unwrap();
+    cursors.pop();
+    let large = "SELECT repeat('x', 1000000) AS a FROM generate_series(1, 500)";
+    let cursor = connection.query(large.into(), vec![]).await.unwrap();
+    let answer = cursor.next(500).await.map(|_| ());
+    assert!(matches!(answer, Err(SqlError::Denied(_))), "{answer:?}");
+}

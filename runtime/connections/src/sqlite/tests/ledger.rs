@@ -73,6 +73,18 @@ async fn the_later_owner_counts() {
 }
 
 #[tokio::test]
+async fn a_position_does_not_step_back_under_its_own_fence() {
+    let files = Files::new();
+    let (session, _) = files.connect().await;
+    session.commit(vec![(at(), 101)]).await.unwrap();
+    let answer = session.commit(vec![(at(), 50)]).await;
+    assert!(matches!(answer, Err(LedgerError::Fenced(_))), "{answer:?}");
+    assert_eq!(offsets(&files), [Stored::Integer(101)]);
+    session.commit(vec![(at(), 102)]).await.unwrap();
+    assert_eq!(offsets(&files), [Stored::Integer(102)]);
+}
+
+#[tokio::test]
 async fn a_deleted_row_does_not_let_an_old_owner_in() {
     let files = Files::new();
     let (old, _) = files.connect().await;
