@@ -14,6 +14,8 @@ mod quiet;
 mod rebalance;
 mod record_batch;
 mod retention;
+mod tail_thread;
+mod topic_tail;
 mod topics;
 
 pub use acks::{BatchAcks, FailureKind, Outcome, RecordFailure};
@@ -24,6 +26,7 @@ pub use embedded::EmbeddedKafka;
 pub use group_offsets::{Committed, GroupSettings, Wanted};
 pub use producer::{ProduceError, ProducerHandle, Rows};
 pub use record_batch::RecordBatch;
+pub use topic_tail::{StateRecord, TailSink, TopicTail};
 pub use topics::TopicSpec;
 
 /// A Kafka partition: topic and number.
