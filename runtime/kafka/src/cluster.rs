@@ -55,6 +55,14 @@ pub enum KafkaError {
     /// broker cannot be reached.
     #[error("commit offsets: {0}")]
     Commit(String),
+    /// A record of a state topic is not acked.
+    #[error("write to topic {topic}: {reason}")]
+    Write {
+        /// Which.
+        topic: String,
+        /// librdkafka's words.
+        reason: String,
+    },
     /// Offsets of a group could not be set from outside.
     #[error("change the offsets of the group: {0}")]
     GroupOffsets(String),
