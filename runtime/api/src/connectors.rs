@@ -174,7 +174,6 @@ pub(crate) async fn task_status(
     Ok(Json(shapes::task_status(
         task,
         found,
-        &status.worker_id,
         status.version.as_deref(),
     )))
 }

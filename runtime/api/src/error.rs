@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use tidegate_cluster::AppendError;
 use tidegate_sandbox::{CompileError, LoadError};
 use tidegate_worker::WorkerError;
 
@@ -51,19 +52,29 @@ impl From<WorkerError> for ApiError {
             | WorkerError::UnknownRestart(_)
             | WorkerError::NoTask(_)
             | WorkerError::NoStatus(_)
-            | WorkerError::NoPlugin(_) => 404,
-            WorkerError::ConnectorExists(_)
+            | WorkerError::NoPlugin(_)
+            | WorkerError::NoWorker { .. } => 404,
+            // A client of Kafka Connect asks again after a 409.
+            WorkerError::NoLeader
+            | WorkerError::Append(AppendError::NotLeading | AppendError::Failed(_))
+            | WorkerError::ConnectorExists(_)
             | WorkerError::PluginConflict { .. }
-            | WorkerError::PluginUsed { .. } => 409,
+            | WorkerError::PluginUsed { .. }
+            | WorkerError::LastWorker(_) => 409,
             WorkerError::BadRequest(_)
             | WorkerError::Invalid(_)
+            | WorkerError::Standalone
             | WorkerError::UnknownClass { .. } => 400,
             // The machine, not the component.
             WorkerError::BadPlugin(LoadError::Compile(CompileError::Process(_))) => 500,
             WorkerError::BadPlugin(_) => 400,
             WorkerError::PluginTooLarge { .. } => 413,
             WorkerError::Stopping => 503,
-            WorkerError::Store(_) | WorkerError::Internal(_) => 500,
+            WorkerError::Store(_)
+            | WorkerError::Cluster(_)
+            | WorkerError::Append(AppendError::Unknown(_))
+            | WorkerError::Kafka(_)
+            | WorkerError::Internal(_) => 500,
         };
         if code == 500 {
             tracing::error!("answer a request: {error}");

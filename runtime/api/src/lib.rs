@@ -3,9 +3,11 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod cluster;
 mod connector_plugins;
 mod connectors;
 mod error;
+mod forward;
 mod lifecycle;
 mod offsets;
 mod plugins;
@@ -17,9 +19,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tidegate_worker::Worker;
 use tokio::sync::OnceCell;
@@ -35,6 +37,7 @@ pub(crate) struct Api {
     worker: Worker,
     metrics: PrometheusHandle,
     cluster_id: Arc<OnceCell<String>>,
+    forwarder: forward::Forwarder,
 }
 
 /// All routes of a worker.
@@ -43,6 +46,7 @@ pub fn router(worker: Worker, metrics: PrometheusHandle) -> Router {
         worker,
         metrics,
         cluster_id: Arc::default(),
+        forwarder: forward::Forwarder::default(),
     };
     Router::new()
         .route("/", get(root::root))
@@ -91,8 +95,11 @@ pub fn router(worker: Worker, metrics: PrometheusHandle) -> Router {
         )
         .route("/plugins", get(plugins::list).post(plugins::upload))
         .route("/plugins/{name}", get(plugins::get).delete(plugins::delete))
+        .route("/cluster", get(cluster::status))
+        .route("/cluster/workers/{worker}", delete(cluster::remove))
         .fallback(|| async { ApiError::framework(404) })
         .method_not_allowed_fallback(|| async { ApiError::framework(405) })
+        .layer(from_fn_with_state(api.clone(), forward::to_leader))
         .layer(from_fn(time_limit))
         .with_state(api)
 }

@@ -29,7 +29,13 @@ pub(crate) async fn health(State(api): State<Api>) -> (StatusCode, Json<Value>) 
         (code, Json(json!({ "status": status, "message": message })))
     };
     match tokio::time::timeout(PROBE_TIMEOUT, api.worker.probe()).await {
-        Ok(Ok(())) => answer(
+        Ok(Ok(false)) => answer(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "starting",
+            "Worker is not (or no longer) a member of its cluster: it starts, or the group's coordinator does not \
+             answer.",
+        ),
+        Ok(Ok(true)) => answer(
             StatusCode::OK,
             "healthy",
             "Worker has completed startup and is ready to handle requests.",

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use tidegate_model::definition::Definition;
 use tidegate_model::names::TaskId;
 use tidegate_model::plugin::PluginInfo;
-use tidegate_model::state::Status;
+use tidegate_model::state::PlacedStatus;
 use tidegate_worker::{ConnectorInfo, ConnectorStatus, KeyReport, TaskInfo, ValidationReport};
 
 pub(crate) fn info(info: &ConnectorInfo) -> Value {
@@ -24,11 +24,11 @@ pub(crate) fn status(status: &ConnectorStatus) -> Value {
     let version = status.version.as_deref();
     let tasks: Vec<Value> = (0..)
         .zip(&status.tasks)
-        .map(|(id, task)| task_status(id, task, &status.worker_id, version))
+        .map(|(id, task)| task_status(id, task, version))
         .collect();
     json!({
         "name": status.name,
-        "connector": state(&status.connector, &status.worker_id, version),
+        "connector": state(&status.connector, version),
         "tasks": tasks,
         "type": status.kind,
     })
@@ -36,22 +36,21 @@ pub(crate) fn status(status: &ConnectorStatus) -> Value {
 
 pub(crate) fn task_status(
     id: u32,
-    status: &Status,
-    worker_id: &str,
+    status: &PlacedStatus,
     version: Option<&str>,
 ) -> Value {
     let mut fields = Map::from_iter([("id".to_owned(), json!(id))]);
-    fields.extend(state(status, worker_id, version));
+    fields.extend(state(status, version));
     Value::Object(fields)
 }
 
-fn state(status: &Status, worker_id: &str, version: Option<&str>) -> Map<String, Value> {
+fn state(placed: &PlacedStatus, version: Option<&str>) -> Map<String, Value> {
     let mut fields = Map::from_iter([
-        ("state".to_owned(), json!(status.state.as_str())),
-        ("worker_id".to_owned(), json!(worker_id)),
+        ("state".to_owned(), json!(placed.status.state.as_str())),
+        ("worker_id".to_owned(), json!(placed.worker)),
         ("version".to_owned(), json!(version)),
     ]);
-    if let Some(trace) = &status.trace {
+    if let Some(trace) = &placed.status.trace {
         fields.insert("trace".to_owned(), json!(trace));
     }
     fields

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use tidegate_model::config_log::ConfigRecord;
+use tidegate_model::config_log::{ConfigRecord, PluginEntry};
 use tidegate_model::offset::{SourceOffset, SourcePartition};
-use tidegate_model::plugin::PluginInfo;
 
-use crate::store::{Positions, StateStore, StoreFuture};
+use crate::store::{ConfigLog, Positions, StateStore, StoreFuture};
 
 /// A store in memory.
 #[derive(Debug, Default)]
@@ -18,7 +17,7 @@ struct Tables {
     place: u64,
     log: BTreeMap<String, (u64, ConfigRecord)>,
     offsets: BTreeMap<(String, SourcePartition), SourceOffset>,
-    plugins: BTreeMap<String, (PluginInfo, Vec<u8>)>,
+    components: BTreeMap<String, Vec<u8>>,
 }
 
 impl MemoryStore {
@@ -28,7 +27,7 @@ impl MemoryStore {
     }
 }
 
-impl StateStore for MemoryStore {
+impl ConfigLog for MemoryStore {
     fn append(&self, records: Vec<ConfigRecord>) -> StoreFuture<'_, Vec<u64>> {
         self.with(|tables| {
             let mut places = Vec::new();
@@ -48,8 +47,10 @@ impl StateStore for MemoryStore {
             log
         })
     }
+}
 
-    fn offsets(&self, connector: &str) -> StoreFuture<'_, Positions> {
+impl StateStore for MemoryStore {
+    fn offsets(&self, connector: &str, _: Option<&str>) -> StoreFuture<'_, Positions> {
         self.with(|tables| {
             let own = tables
                 .offsets
@@ -60,7 +61,12 @@ impl StateStore for MemoryStore {
         })
     }
 
-    fn commit_offsets(&self, connector: &str, positions: Positions) -> StoreFuture<'_, ()> {
+    fn commit_offsets(
+        &self,
+        connector: &str,
+        _: Option<&str>,
+        positions: Positions,
+    ) -> StoreFuture<'_, ()> {
         self.with(|tables| {
             for (partition, offset) in positions {
                 tables
@@ -70,36 +76,20 @@ impl StateStore for MemoryStore {
         })
     }
 
-    fn put_plugin(&self, info: PluginInfo, component: Vec<u8>) -> StoreFuture<'_, ()> {
+    fn put_component(&self, digest: &str, component: Vec<u8>) -> StoreFuture<'_, Vec<i64>> {
         self.with(|tables| {
-            tables
-                .plugins
-                .insert(info.digest.clone(), (info, component));
+            tables.components.insert(digest.to_owned(), component);
+            Vec::new()
         })
     }
 
-    fn delete_plugin(&self, digest: &str) -> StoreFuture<'_, ()> {
+    fn delete_component(&self, entry: &PluginEntry) -> StoreFuture<'_, ()> {
         self.with(|tables| {
-            tables.plugins.remove(digest);
+            tables.components.remove(&entry.info.digest);
         })
     }
 
-    fn plugins(&self) -> StoreFuture<'_, Vec<PluginInfo>> {
-        self.with(|tables| {
-            tables
-                .plugins
-                .values()
-                .map(|(info, _)| info.clone())
-                .collect()
-        })
-    }
-
-    fn component(&self, digest: &str) -> StoreFuture<'_, Option<Vec<u8>>> {
-        self.with(|tables| {
-            tables
-                .plugins
-                .get(digest)
-                .map(|(_, component)| component.clone())
-        })
+    fn component(&self, entry: &PluginEntry) -> StoreFuture<'_, Option<Vec<u8>>> {
+        self.with(|tables| tables.components.get(&entry.info.digest).cloned())
     }
 }

@@ -2,8 +2,7 @@
 //! nothing of it shows outside.
 //!
 //! Trees: `config` (record key -> place and record), `offsets` (connector, NUL, partition ->
-//! offset), `plugins` (digest -> description). Components lie as files beside, since sled keeps
-//! large values in its cache.
+//! offset). Components lie as files beside, since sled keeps large values in its cache.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -11,11 +10,10 @@ use std::sync::Arc;
 
 use sled::transaction::ConflictableTransactionError;
 use sled::{Db, Tree};
-use tidegate_model::config_log::ConfigRecord;
+use tidegate_model::config_log::{ConfigRecord, PluginEntry};
 use tidegate_model::offset::{SourceOffset, SourcePartition};
-use tidegate_model::plugin::PluginInfo;
 
-use crate::store::{Positions, StateStore, StoreError, StoreFuture};
+use crate::store::{ConfigLog, Positions, StateStore, StoreError, StoreFuture};
 
 /// sled's page cache; the state of a worker is small, and its default of 1 GiB is not.
 const CACHE_BYTES: u64 = 4 << 20;
@@ -34,7 +32,6 @@ struct Tables {
     config: Tree,
     meta: Tree,
     offsets: Tree,
-    plugins: Tree,
     components: PathBuf,
 }
 
@@ -74,7 +71,6 @@ impl SledStore {
             config: tree("config")?,
             meta: tree("meta")?,
             offsets: tree("offsets")?,
-            plugins: tree("plugins")?,
             components,
             db,
         };
@@ -196,10 +192,8 @@ impl Tables {
         Ok(())
     }
 
-    fn put_plugin(&self, info: &PluginInfo, component: &[u8]) -> Result<(), StoreError> {
-        const ACTION: &str = "store the plugin";
-        // The file first: an entry without its file would be a plugin that cannot be loaded.
-        let path = self.components.join(format!("{}.wasm", info.digest));
+    fn put_component(&self, digest: &str, component: &[u8]) -> Result<(), StoreError> {
+        let path = self.components.join(format!("{digest}.wasm"));
         let partial = path.with_extension("partial");
         let write = || -> std::io::Result<()> {
             use std::io::Write;
@@ -209,35 +203,7 @@ impl Tables {
             std::fs::rename(&partial, &path)?;
             std::fs::File::open(&self.components)?.sync_all()
         };
-        write().map_err(storage(ACTION))?;
-        let text = serde_json::to_vec(info).map_err(storage(ACTION))?;
-        self.plugins
-            .insert(info.digest.as_bytes(), text)
-            .map_err(storage(ACTION))?;
-        self.db.flush().map_err(storage(ACTION))?;
-        Ok(())
-    }
-
-    fn delete_plugin(&self, digest: &str) -> Result<(), StoreError> {
-        const ACTION: &str = "delete the plugin";
-        self.plugins
-            .remove(digest.as_bytes())
-            .map_err(storage(ACTION))?;
-        self.db.flush().map_err(storage(ACTION))?;
-        // Left behind after a crash, the file does no harm: nothing names it.
-        let _ = std::fs::remove_file(self.components.join(format!("{digest}.wasm")));
-        Ok(())
-    }
-
-    fn plugins(&self) -> Result<Vec<PluginInfo>, StoreError> {
-        self.plugins
-            .iter()
-            .map(|entry| {
-                let (digest, value) = entry.map_err(storage("read plugins"))?;
-                let what = format!("plugin {}", String::from_utf8_lossy(&digest));
-                serde_json::from_slice(&value).map_err(damaged(&what))
-            })
-            .collect()
+        write().map_err(storage("store the plugin"))
     }
 
     fn component(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -261,7 +227,7 @@ fn offset_key(connector: &str, partition: &str) -> Vec<u8> {
     [connector.as_bytes(), b"\0", partition.as_bytes()].concat()
 }
 
-impl StateStore for SledStore {
+impl ConfigLog for SledStore {
     fn append(&self, records: Vec<ConfigRecord>) -> StoreFuture<'_, Vec<u64>> {
         self.blocking("append to the config log", move |tables| {
             tables.append(&records)
@@ -271,40 +237,48 @@ impl StateStore for SledStore {
     fn read_log(&self) -> StoreFuture<'_, Vec<(u64, ConfigRecord)>> {
         self.blocking("read the config log", Tables::read_log)
     }
+}
 
-    fn offsets(&self, connector: &str) -> StoreFuture<'_, Positions> {
+impl StateStore for SledStore {
+    fn offsets(&self, connector: &str, _: Option<&str>) -> StoreFuture<'_, Positions> {
         let connector = connector.to_owned();
         self.blocking("read source offsets", move |tables| {
             tables.offsets(&connector)
         })
     }
 
-    fn commit_offsets(&self, connector: &str, positions: Positions) -> StoreFuture<'_, ()> {
+    fn commit_offsets(
+        &self,
+        connector: &str,
+        _: Option<&str>,
+        positions: Positions,
+    ) -> StoreFuture<'_, ()> {
         let connector = connector.to_owned();
         self.blocking("commit source offsets", move |tables| {
             tables.commit_offsets(&connector, &positions)
         })
     }
 
-    fn put_plugin(&self, info: PluginInfo, component: Vec<u8>) -> StoreFuture<'_, ()> {
+    fn put_component(&self, digest: &str, component: Vec<u8>) -> StoreFuture<'_, Vec<i64>> {
+        let digest = digest.to_owned();
         self.blocking("store the plugin", move |tables| {
-            tables.put_plugin(&info, &component)
+            tables.put_component(&digest, &component)?;
+            // The digest suffices to find the file.
+            Ok(Vec::new())
         })
     }
 
-    fn delete_plugin(&self, digest: &str) -> StoreFuture<'_, ()> {
-        let digest = digest.to_owned();
+    fn delete_component(&self, entry: &PluginEntry) -> StoreFuture<'_, ()> {
+        let digest = entry.info.digest.clone();
         self.blocking("delete the plugin", move |tables| {
-            tables.delete_plugin(&digest)
+            // Left behind, the file does no harm: nothing names it.
+            let _ = std::fs::remove_file(tables.components.join(format!("{digest}.wasm")));
+            Ok(())
         })
     }
 
-    fn plugins(&self) -> StoreFuture<'_, Vec<PluginInfo>> {
-        self.blocking("read plugins", Tables::plugins)
-    }
-
-    fn component(&self, digest: &str) -> StoreFuture<'_, Option<Vec<u8>>> {
-        let digest = digest.to_owned();
+    fn component(&self, entry: &PluginEntry) -> StoreFuture<'_, Option<Vec<u8>>> {
+        let digest = entry.info.digest.clone();
         self.blocking("read the component", move |tables| {
             tables.component(&digest)
         })
@@ -337,10 +311,10 @@ mod tests {
         {
             let store = SledStore::open(directory.path()).unwrap();
             assert_eq!(store.append(vec![first]).await.unwrap(), [1]);
-            let tasks = task_records("c", 1, &[[("t".to_owned(), "0".to_owned())].into()]);
+            let tasks = task_records("c", 1, &[[("t".to_owned(), "0".to_owned())].into()], false);
             assert_eq!(store.append(tasks).await.unwrap(), [2, 3]);
             store.append(vec![second.clone()]).await.unwrap();
-            store.commit_offsets("c", positions.clone()).await.unwrap();
+            store.commit_offsets("c", None, positions.clone()).await.unwrap();
         }
         let store = SledStore::open(directory.path()).unwrap();
         let log = store.read_log().await.unwrap();
@@ -349,7 +323,7 @@ mod tests {
             [2, 3, 4]
         );
         assert_eq!(log.last().unwrap().1, second);
-        assert_eq!(store.offsets("c").await.unwrap(), positions);
+        assert_eq!(store.offsets("c", None).await.unwrap(), positions);
         assert_eq!(store.append(vec![second]).await.unwrap(), [5]);
     }
 
@@ -362,9 +336,9 @@ mod tests {
                 partition(r#"{"f":1}"#),
                 offset(&format!(r#"{{"n":"{name}"}}"#)),
             );
-            store.commit_offsets(name, vec![position]).await.unwrap();
+            store.commit_offsets(name, None, vec![position]).await.unwrap();
         }
-        let own = store.offsets("a").await.unwrap();
+        let own = store.offsets("a", None).await.unwrap();
         assert_eq!(own, [(partition(r#"{"f":1}"#), offset(r#"{"n":"a"}"#))]);
     }
 

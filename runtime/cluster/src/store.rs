@@ -1,10 +1,9 @@
-//! The trait that sled, memory and later Kafka's topics implement.
+//! The traits that sled, memory and Kafka's topics implement.
 
 use std::pin::Pin;
 
-use tidegate_model::config_log::ConfigRecord;
+use tidegate_model::config_log::{ConfigRecord, PluginEntry};
 use tidegate_model::offset::{SourceOffset, SourcePartition};
-use tidegate_model::plugin::PluginInfo;
 
 /// Why state could not be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,29 +32,36 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// Source partitions and their offsets.
 pub type Positions = Vec<(SourcePartition, SourceOffset)>;
 
-/// What a worker keeps. Whatever a call answered with success survives the process (D9).
-pub trait StateStore: Send + Sync {
+/// The config log of a worker that is alone. Whatever `append` answered with success survives the
+/// process (D9).
+pub trait ConfigLog: Send + Sync {
     /// Appends records to the config log, all or none; answers the place of each.
     fn append(&self, records: Vec<ConfigRecord>) -> StoreFuture<'_, Vec<u64>>;
 
     /// The config log in order, compacted: of records with the same key, the last.
     fn read_log(&self) -> StoreFuture<'_, Vec<(u64, ConfigRecord)>>;
+}
 
-    /// The committed positions of a source connector.
-    fn offsets(&self, connector: &str) -> StoreFuture<'_, Positions>;
+/// What a worker keeps beside the log. Whatever a call answered with success survives the process.
+pub trait StateStore: Send + Sync {
+    /// The committed positions of a source connector. In a cluster those that its own topic
+    /// (`offsets.storage.topic`) has win over those of the workers' topic.
+    fn offsets(&self, connector: &str, own_topic: Option<&str>) -> StoreFuture<'_, Positions>;
 
     /// Commits positions of a source connector, all or none.
-    fn commit_offsets(&self, connector: &str, positions: Positions) -> StoreFuture<'_, ()>;
+    fn commit_offsets(
+        &self,
+        connector: &str,
+        own_topic: Option<&str>,
+        positions: Positions,
+    ) -> StoreFuture<'_, ()>;
 
-    /// Stores a plugin: what it says of itself, and its bytes.
-    fn put_plugin(&self, info: PluginInfo, component: Vec<u8>) -> StoreFuture<'_, ()>;
+    /// Stores the bytes of a plugin; answers where, for its entry in the log.
+    fn put_component(&self, digest: &str, component: Vec<u8>) -> StoreFuture<'_, Vec<i64>>;
 
-    /// Forgets a plugin.
-    fn delete_plugin(&self, digest: &str) -> StoreFuture<'_, ()>;
-
-    /// All plugins.
-    fn plugins(&self) -> StoreFuture<'_, Vec<PluginInfo>>;
+    /// Forgets the bytes of a plugin.
+    fn delete_component(&self, entry: &PluginEntry) -> StoreFuture<'_, ()>;
 
     /// The bytes of a plugin.
-    fn component(&self, digest: &str) -> StoreFuture<'_, Option<Vec<u8>>>;
+    fn component(&self, entry: &PluginEntry) -> StoreFuture<'_, Option<Vec<u8>>>;
 }

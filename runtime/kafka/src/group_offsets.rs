@@ -197,7 +197,7 @@ impl Kafka {
             })
     }
 
-    fn unreachable(&self, reason: String) -> KafkaError {
+    pub(crate) fn unreachable(&self, reason: String) -> KafkaError {
         let servers = self.0.settings.common.get("bootstrap.servers").cloned();
         KafkaError::Unreachable {
             bootstrap_servers: servers.unwrap_or_default(),

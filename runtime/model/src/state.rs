@@ -71,3 +71,25 @@ impl Status {
         }
     }
 }
+
+/// A status and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacedStatus {
+    /// What it is doing.
+    pub status: Status,
+    /// On which worker.
+    pub worker: String,
+}
+
+/// What a worker of a cluster tells the others of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteStatus {
+    /// What the task is doing.
+    pub status: Status,
+    /// Who says so.
+    pub worker: String,
+    /// Which start of that worker.
+    pub incarnation: String,
+    /// The epoch in which it claimed its shards: what is said in an older one does not count.
+    pub epoch: u64,
+}

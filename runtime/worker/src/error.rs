@@ -1,6 +1,6 @@
 //! How a task's loop ends badly, and what a request to the worker can end in.
 
-use tidegate_cluster::StoreError;
+use tidegate_cluster::{AppendError, ClusterError, StoreError};
 use tidegate_kafka::KafkaError;
 use tidegate_model::connector_config::KeyProblem;
 use tidegate_sandbox::{CallError, LoadError};
@@ -121,6 +121,35 @@ pub enum WorkerError {
     /// State could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The worker cannot join its cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The change is not in the config log.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// Kafka does not answer.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    /// There is no cluster.
+    #[error("this worker is standalone; start it with tidegate worker to make it one of many")]
+    Standalone,
+    /// There is no such worker.
+    #[error("no worker {worker:?} is in the cluster; there are: {known}")]
+    NoWorker {
+        /// Who was meant.
+        worker: String,
+        /// Who is there.
+        known: String,
+    },
+    /// Nobody would be left.
+    #[error("{0} is the last worker that stays, and its tasks would have nowhere to go: start another one first")]
+    LastWorker(String),
+    /// Nobody leads, or nobody knows who.
+    #[error(
+        "no worker leads the cluster at the moment (one was lost, or the cluster is starting); ask again in a few \
+         seconds"
+    )]
+    NoLeader,
     /// The worker is on its way out.
     #[error("the worker is shutting down")]
     Stopping,

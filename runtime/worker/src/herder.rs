@@ -1,29 +1,53 @@
 //! The herder's driver: one loop that feeds events to the pure state machine and does what it
-//! answers. Everything that can take long runs in loops of its own, so a hung connector holds
-//! nobody up.
+//! answers. Everything that can take long runs in loops of its own, so a hung connector, a database
+//! or a Kafka that does not answer holds nobody up.
 
-use std::collections::HashMap;
+mod coordination;
+mod log_append;
+mod news;
+mod publisher;
+mod start_task;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use tidegate_cluster::ClusterEvent;
+use tidegate_kafka::Progress;
 use tidegate_model::config_log::ConfigRecord;
-use tidegate_model::herder::{Action, Event, Herder, TaskSpec};
+use tidegate_model::herder::{Action, Event, Herder, Planned};
 use tidegate_model::names::TaskId;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+pub use coordination::Coordination;
+use coordination::Log;
+pub(crate) use coordination::start;
+use log_append::Appending;
+use publisher::Publisher;
+
 use crate::error::WorkerError;
-use crate::task::{Control, TaskEnvironment, supervise};
+use crate::task::TaskEnvironment;
 use crate::validation;
 
-/// A look at the herder's state, or a change that depends on it.
-type Inspect = Box<dyn FnOnce(&Herder) -> Vec<ConfigRecord> + Send>;
+/// How many plugins plan at a time: after a start or a change of the lead all do.
+const PLANS: usize = 4;
+
+/// The herder says at least so often that it is alive.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// A look at the herder's state.
+type Inspect = Box<dyn FnOnce(&Herder) + Send>;
+
+/// A look at the herder's state, and records that come of it.
+type Decide = Box<dyn FnOnce(&Herder) -> Vec<ConfigRecord> + Send>;
 
 enum Request {
+    Inspect(Inspect),
     /// Look, and append what comes of it; told when it is durable.
-    Change(Inspect, oneshot::Sender<Result<(), WorkerError>>),
-    Event(Event),
+    Change(Decide, oneshot::Sender<Result<(), WorkerError>>),
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -31,6 +55,19 @@ enum Request {
 #[derive(Clone)]
 pub(crate) struct HerderHandle {
     requests: mpsc::UnboundedSender<Request>,
+    /// Up to where the log has been read.
+    applied: watch::Receiver<u64>,
+    /// Why the worker has to end by itself, once it has to.
+    ended: watch::Receiver<Option<Ended>>,
+}
+
+/// Why a worker ends by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// It was removed from the cluster, and has given everything away.
+    Removed,
+    /// It cannot be a member of the cluster any more.
+    Failed(String),
 }
 
 struct RunningTask {
@@ -41,30 +78,23 @@ struct RunningTask {
 struct Driver {
     herder: Herder,
     environment: TaskEnvironment,
+    log: Log,
     events: mpsc::UnboundedSender<Event>,
     tasks: HashMap<(TaskId, u64), RunningTask>,
     started: Instant,
-}
-
-/// Reads the log and starts what it says.
-pub(crate) async fn start(environment: TaskEnvironment) -> Result<HerderHandle, WorkerError> {
-    let (requests, request_receiver) = mpsc::unbounded_channel();
-    let (events, event_receiver) = mpsc::unbounded_channel();
-    let log = environment.store.read_log().await?;
-    let mut driver = Driver {
-        herder: Herder::default(),
-        environment,
-        events,
-        tasks: HashMap::new(),
-        started: Instant::now(),
-    };
-    // Everything is read before anything starts: an early record may be overruled by a late one.
-    for (place, record) in log {
-        driver.herder.replay(place, record);
-    }
-    driver.handle(Event::Tick).await;
-    tokio::spawn(driver.run(request_receiver, event_receiver));
-    Ok(HerderHandle { requests })
+    progress: Arc<Progress>,
+    plans: Arc<Semaphore>,
+    /// Changes that wait for the append before them.
+    waiting: VecDeque<(Decide, oneshot::Sender<Result<(), WorkerError>>)>,
+    appending: Option<Appending>,
+    appended: mpsc::UnboundedSender<log_append::Appended>,
+    /// After a failed append, when to try again.
+    append_again: Option<Instant>,
+    publisher: Option<Publisher>,
+    /// Shards that are going, and who waits for their tasks to end.
+    going: Vec<(BTreeSet<u32>, SyncSender<()>)>,
+    applied: watch::Sender<u64>,
+    ended: watch::Sender<Option<Ended>>,
 }
 
 impl HerderHandle {
@@ -73,7 +103,10 @@ impl HerderHandle {
         &self,
         look: impl FnOnce(&Herder) -> T + Send + 'static,
     ) -> Result<T, WorkerError> {
-        self.change(move |herder| (look(herder), Vec::new())).await
+        let (answer, answered) = oneshot::channel();
+        let inspect: Inspect = Box::new(move |herder| drop(answer.send(look(herder))));
+        self.send(Request::Inspect(inspect))?;
+        answered.await.map_err(|_| WorkerError::Stopping)
     }
 
     /// Looks, and appends records in the same step. Returns when they are durable (D9) and the
@@ -83,23 +116,20 @@ impl HerderHandle {
         change: impl FnOnce(&Herder) -> (T, Vec<ConfigRecord>) + Send + 'static,
     ) -> Result<T, WorkerError> {
         let (answer, answered) = oneshot::channel();
-        let inspect: Inspect = Box::new(move |herder| {
+        let decide: Decide = Box::new(move |herder| {
             let (value, records) = change(herder);
             let _ = answer.send(value);
             records
         });
         let (done, is_done) = oneshot::channel();
-        self.requests
-            .send(Request::Change(inspect, done))
-            .map_err(|_| WorkerError::Stopping)?;
+        self.send(Request::Change(decide, done))?;
         is_done.await.map_err(|_| WorkerError::Stopping)??;
         answered.await.map_err(|_| WorkerError::Stopping)
     }
 
-    pub(crate) fn event(&self, event: Event) -> Result<(), WorkerError> {
-        self.requests
-            .send(Request::Event(event))
-            .map_err(|_| WorkerError::Stopping)
+    fn send(&self, request: Request) -> Result<(), WorkerError> {
+        let sent = self.requests.send(request);
+        sent.map_err(|_| WorkerError::Stopping)
     }
 
     /// Stops every task and ends the loop.
@@ -109,6 +139,27 @@ impl HerderHandle {
             let _ = is_done.await;
         }
     }
+
+    /// Up to where the log has been read.
+    pub(crate) fn applied(&self) -> u64 {
+        *self.applied.borrow()
+    }
+
+    /// Returns when the log has been read up to there.
+    pub(crate) async fn wait_applied(&self, place: u64) {
+        let mut applied = self.applied.clone();
+        let _ = applied.wait_for(|applied| *applied >= place).await;
+    }
+
+    /// Returns when the worker has to end by itself.
+    pub(crate) async fn ended(&self) -> Ended {
+        let mut ended = self.ended.clone();
+        match ended.wait_for(Option::is_some).await {
+            Ok(ended) => ended.clone().unwrap_or(Ended::Removed),
+            // The loop ended because somebody else wanted it to.
+            Err(_) => std::future::pending().await,
+        }
+    }
 }
 
 impl Driver {
@@ -116,163 +167,135 @@ impl Driver {
         mut self,
         mut requests: mpsc::UnboundedReceiver<Request>,
         mut events: mpsc::UnboundedReceiver<Event>,
+        mut news: mpsc::UnboundedReceiver<ClusterEvent>,
+        mut appended: mpsc::UnboundedReceiver<log_append::Appended>,
     ) {
         let mut ending: Option<oneshot::Sender<()>> = None;
         loop {
-            let tick = self
-                .herder
-                .next_tick_ms()
-                .map(|at| at.saturating_sub(self.now_ms()));
-            let tick = Duration::from_millis(tick.unwrap_or(3_600_000));
-            tokio::select! {
-                Some(request) = requests.recv() => match request {
-                    Request::Change(inspect, done) => {
-                        let records = inspect(&self.herder);
-                        let appended = self.append(records).await;
-                        let _ = done.send(appended);
-                    }
-                    Request::Event(event) => self.handle(event).await,
-                    Request::Shutdown(done) => {
-                        self.handle(Event::Shutdown).await;
-                        ending = Some(done);
-                    }
-                },
-                Some(event) = events.recv() => self.handle(event).await,
-                () = sleep(tick) => self.handle(Event::Tick).await,
-                else => return,
-            }
+            self.settle();
+            self.progress.beat();
             if self.herder.is_idle()
                 && let Some(done) = ending.take()
             {
                 let _ = done.send(());
                 return;
             }
+            let pause = self.pause();
+            tokio::select! {
+                Some(request) = requests.recv() => match request {
+                    Request::Inspect(inspect) => inspect(&self.herder),
+                    Request::Change(decide, done) => self.waiting.push_back((decide, done)),
+                    Request::Shutdown(done) => {
+                        self.handle(Event::Shutdown);
+                        ending = Some(done);
+                    }
+                },
+                Some(event) = events.recv() => self.handle(event),
+                Some(event) = news.recv() => self.news(event),
+                Some(outcome) = appended.recv() => self.append_ended(outcome),
+                () = sleep(pause) => self.handle(Event::Tick),
+            }
         }
+    }
+
+    fn pause(&self) -> Duration {
+        let tick = self.herder.next_tick_ms();
+        let tick = tick.map(|at| Duration::from_millis(at.saturating_sub(self.now_ms())));
+        let again = self
+            .append_again
+            .map(|at| at.saturating_duration_since(Instant::now()));
+        let due = tick.into_iter().chain(again).min();
+        // A tick that is due already and cannot be served, since an append is under way, comes back.
+        due.map_or(BEAT, |due| due.clamp(Duration::from_millis(5), BEAT))
     }
 
     fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    async fn handle(&mut self, event: Event) {
-        if let Event::TaskEnded { id, epoch, .. } = &event {
-            self.tasks.remove(&(id.clone(), *epoch));
+    /// What follows from any event.
+    fn settle(&mut self) {
+        self.append_what_is_due();
+        self.publish();
+        let quiet = |shards: &BTreeSet<u32>| self.herder.is_quiet(shards);
+        self.going.retain(|(shards, done)| {
+            let ended = quiet(shards);
+            if ended {
+                let _ = done.try_send(());
+            }
+            !ended
+        });
+        if self.herder.may_leave() && self.ended.borrow().is_none() {
+            self.ended.send_replace(Some(Ended::Removed));
         }
-        let now_ms = self.now_ms();
-        let actions = self.herder.handle(now_ms, event);
-        self.perform(actions).await;
     }
 
-    /// Does what the herder says; what follows from that too, until nothing is left to do.
-    async fn perform(&mut self, actions: Vec<Action>) {
-        let mut left = std::collections::VecDeque::from(actions);
-        while let Some(action) = left.pop_front() {
-            match action {
-                Action::Append(records) => match self.store(records).await {
-                    Ok(stored) => {
-                        for (place, record) in stored {
-                            let now_ms = self.now_ms();
-                            left.extend(self.herder.handle(now_ms, Event::Log(place, record)));
-                        }
-                    }
-                    Err(error) => tracing::error!("write the config log: {error}"),
-                },
-                Action::Plan {
-                    connector,
-                    revision,
-                    config,
-                } => {
-                    let environment = self.environment.clone();
-                    let events = self.events.clone();
-                    tokio::spawn(async move {
-                        let outcome = validation::plan(&environment, &connector, &config).await;
-                        if let Err(trace) = &outcome {
-                            tracing::error!(connector, "plan: {trace}");
-                        }
-                        let _ = events.send(Event::Planned {
-                            connector,
-                            revision,
-                            outcome,
-                        });
-                    });
-                }
-                Action::Start {
-                    epoch,
-                    paused,
-                    spec,
-                } => self.start_task(epoch, paused, *spec),
-                Action::Stop(id, epoch) => {
-                    if let Some(task) = self.tasks.get(&(id, epoch)) {
-                        task.stop.cancel();
-                    }
-                }
-                Action::SetPaused(id, epoch, paused) => {
-                    if let Some(task) = self.tasks.get(&(id, epoch)) {
-                        let _ = task.paused.send(paused);
-                    }
+    fn handle(&mut self, event: Event) {
+        match &event {
+            Event::TaskEnded { id, epoch, .. } => drop(self.tasks.remove(&(id.clone(), *epoch))),
+            // Before the herder starts anything that needs it.
+            Event::Log(place, ConfigRecord::Plugin { digest, entry }) => {
+                let is_new = *place > self.herder.log().last_place();
+                if is_new {
+                    let plugins = &self.environment.plugins;
+                    plugins.set(digest, entry.as_deref().cloned());
                 }
             }
+            _ => {}
+        }
+        let now_ms = self.now_ms();
+        for action in self.herder.handle(now_ms, event) {
+            self.perform(action);
         }
     }
 
-    async fn append(&mut self, records: Vec<ConfigRecord>) -> Result<(), WorkerError> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        for (place, record) in self.store(records).await? {
-            self.handle(Event::Log(place, record)).await;
-        }
-        Ok(())
-    }
-
-    async fn store(
-        &self,
-        records: Vec<ConfigRecord>,
-    ) -> Result<Vec<(u64, ConfigRecord)>, WorkerError> {
-        let places = self.environment.store.append(records.clone()).await?;
-        Ok(places.into_iter().zip(records).collect())
-    }
-
-    fn start_task(&mut self, epoch: u64, paused: bool, spec: TaskSpec) {
-        let spec = Arc::new(spec);
-        let (paused, paused_receiver) = watch::channel(paused);
-        let stop = CancellationToken::new();
-        let control = Control::new(
-            Arc::clone(&spec),
-            epoch,
-            stop.clone(),
-            paused_receiver,
-            self.events.clone(),
-        );
-        let id = spec.id.clone();
-        self.tasks.insert(
-            (id.clone(), epoch),
-            RunningTask {
-                stop: stop.clone(),
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Plan {
+                connector,
+                revision,
+                config,
+            } => {
+                let environment = self.environment.clone();
+                let (events, plans) = (self.events.clone(), Arc::clone(&self.plans));
+                tokio::spawn(async move {
+                    let _turn = plans.acquire().await;
+                    let outcome = validation::plan(&environment, &connector, &config).await;
+                    if let Err(trace) = &outcome {
+                        tracing::error!(connector, "plan: {trace}");
+                    }
+                    let _ = events.send(Event::Planned(Planned {
+                        connector,
+                        revision,
+                        outcome,
+                    }));
+                });
+            }
+            Action::Start {
+                epoch,
                 paused,
-            },
-        );
-        let environment = self.environment.clone();
-        let events = self.events.clone();
-        let grace = environment.settings.graceful_timeout;
-        tokio::spawn(async move {
-            // A loop of its own, so that even a panic in it is an end that the herder hears of.
-            let mut supervised = tokio::spawn(supervise(environment, spec, control));
-            // Past the graceful time-out the loop is dropped where it stands: what it had not
-            // committed is read or polled again.
-            let too_late = async {
-                stop.cancelled().await;
-                sleep(grace).await;
-            };
-            let trace = tokio::select! {
-                ended = &mut supervised => ended.unwrap_or_else(|e| Some(format!("the task's loop broke: {e}"))),
-                () = too_late => {
-                    supervised.abort();
-                    tracing::warn!(task = %id, "abandon the task: it did not stop within {} ms (task.shutdown.graceful.timeout.ms)", grace.as_millis());
-                    None
+                spec,
+            } => self.start_task(epoch, paused, *spec),
+            Action::Stop(id, epoch) => {
+                if let Some(task) = self.tasks.get(&(id, epoch)) {
+                    task.stop.cancel();
                 }
-            };
-            let _ = events.send(Event::TaskEnded { id, epoch, trace });
-        });
+            }
+            Action::SetPaused(id, epoch, paused) => {
+                if let Some(task) = self.tasks.get(&(id, epoch)) {
+                    let _ = task.paused.send(paused);
+                }
+            }
+            Action::Release(id, place) => {
+                if let Some(publisher) = &self.publisher {
+                    publisher.release(id, place);
+                }
+            }
+            Action::Fence {
+                connector,
+                generation,
+                ids,
+            } => self.fence(connector, generation, ids),
+        }
     }
 }

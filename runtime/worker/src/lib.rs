@@ -5,7 +5,10 @@
 mod backoff;
 mod connection_keys;
 mod dead_letters;
+mod cluster_settings;
+mod cluster_status;
 mod error;
+mod fencing;
 mod grants;
 mod herder;
 mod inflight;
@@ -25,9 +28,12 @@ mod undelivered;
 mod validation;
 mod worker;
 
+pub use cluster_settings::cluster_settings;
+pub use cluster_status::{ClusterStatus, TaskMove, WorkerStatus};
 pub use error::{TaskError, WorkerError};
+pub use herder::{Coordination, Ended};
 pub use offsets::ConnectorOffsets;
 pub use plugins::Uploaded;
-pub use settings::{SettingsError, WorkerSettings};
+pub use settings::{Mode, SettingsError, WorkerSettings};
 pub use validation::{KeyReport, ValidationReport};
-pub use worker::{ConnectorInfo, ConnectorStatus, TaskInfo, Worker};
+pub use worker::{ConnectorInfo, ConnectorStatus, Leadership, TaskInfo, Worker};

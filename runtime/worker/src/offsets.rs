@@ -40,7 +40,7 @@ impl Worker {
     /// If there is no such connector, or Kafka or its database does not answer.
     pub async fn offsets(&self, name: &str) -> Result<ConnectorOffsets, WorkerError> {
         if self.kind(name).await? == PluginKind::Source {
-            let positions = self.environment().store.offsets(name).await?;
+            let positions = self.environment().store.offsets(name, None).await?;
             let texts = positions
                 .into_iter()
                 .map(|(partition, offset)| (partition.to_string(), offset.to_string()));
@@ -100,7 +100,7 @@ impl Worker {
             .inspect(move |herder| {
                 let target = herder.log().connector(&key)?.target;
                 let ended = herder.task_statuses(&key).is_empty();
-                let state = herder.connector_status(&key)?.state;
+                let state = herder.connector_status(&key)?.status.state;
                 Some(target == TargetState::Stopped && ended && state == State::Stopped)
             })
             .await?;

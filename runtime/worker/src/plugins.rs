@@ -1,11 +1,12 @@
 //! The plugins of a worker: uploaded once, compiled once, found by class.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 use tidegate_cluster::StateStore;
+use tidegate_model::config_log::PluginEntry;
 use tidegate_model::plugin::{PluginInfo, resolve};
 use tidegate_sandbox::{Plugin, Sandbox};
 use tokio::sync::OnceCell;
@@ -33,7 +34,8 @@ pub(crate) struct Plugins {
     store: Arc<dyn StateStore>,
     sandbox: Sandbox,
     max_bytes: u64,
-    known: Mutex<Vec<PluginInfo>>,
+    /// What the log has, by digest.
+    known: Mutex<BTreeMap<String, PluginEntry>>,
     /// By digest. A cell each, so that one that compiles holds up nobody but who waits for it.
     loaded: Mutex<HashMap<String, LoadedCell>>,
     /// One upload at a time: the check for a conflict and the storing belong together.
@@ -41,29 +43,39 @@ pub(crate) struct Plugins {
 }
 
 impl Plugins {
-    pub(crate) async fn open(
-        store: Arc<dyn StateStore>,
-        sandbox: Sandbox,
-        max_bytes: u64,
-    ) -> Result<Self, WorkerError> {
-        let known = store.plugins().await?;
-        Ok(Self {
+    pub(crate) fn new(store: Arc<dyn StateStore>, sandbox: Sandbox, max_bytes: u64) -> Self {
+        Self {
             store,
             sandbox,
             max_bytes,
-            known: Mutex::new(known),
+            known: Mutex::default(),
             loaded: Mutex::default(),
             uploads: tokio::sync::Mutex::default(),
-        })
+        }
+    }
+
+    /// Takes what the log says of a plugin; none: it is deleted.
+    pub(crate) fn set(&self, digest: &str, entry: Option<PluginEntry>) {
+        let mut known = self.known();
+        match entry {
+            Some(entry) => drop(known.insert(digest.to_owned(), entry)),
+            None => {
+                known.remove(digest);
+                drop(known);
+                self.cells().remove(digest);
+            }
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, PluginEntry>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All plugins, by name and version.
     pub(crate) fn list(&self) -> Vec<PluginInfo> {
-        let mut all = self
-            .known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let known = self.known();
+        let mut all: Vec<PluginInfo> = known.values().map(|entry| entry.info.clone()).collect();
+        drop(known);
         all.sort_by(|a, b| {
             let key = |p: &PluginInfo| {
                 (
@@ -102,8 +114,12 @@ impl Plugins {
         })
     }
 
-    /// Checks, compiles and stores a component.
-    pub(crate) async fn upload(&self, component: Vec<u8>) -> Result<Uploaded, WorkerError> {
+    /// Checks, compiles and stores a component; `enter` writes its entry into the log.
+    pub(crate) async fn upload(
+        &self,
+        component: Vec<u8>,
+        enter: impl AsyncFnOnce(PluginEntry) -> Result<(), WorkerError>,
+    ) -> Result<Uploaded, WorkerError> {
         let size_bytes = component.len() as u64;
         if size_bytes > self.max_bytes {
             return Err(WorkerError::PluginTooLarge {
@@ -145,7 +161,18 @@ impl Plugins {
             description,
         };
         let stored = Instant::now();
-        self.store.put_plugin(info.clone(), component).await?;
+        let offsets = self.store.put_component(&digest, component).await?;
+        let loaded = Arc::new(Loaded {
+            info: info.clone(),
+            plugin,
+        });
+        self.cells()
+            .insert(digest.clone(), Arc::new(OnceCell::new_with(Some(loaded))));
+        let entry = PluginEntry {
+            info: info.clone(),
+            offsets,
+        };
+        enter(entry).await?;
         tracing::info!(
             plugin = info.description.name,
             version = info.description.version,
@@ -158,16 +185,6 @@ impl Plugins {
             total_ms = start.elapsed().as_millis() as u64,
             "plugin uploaded"
         );
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(info.clone());
-        let loaded = Arc::new(Loaded {
-            info: info.clone(),
-            plugin,
-        });
-        self.cells()
-            .insert(digest, Arc::new(OnceCell::new_with(Some(loaded))));
         Ok(Uploaded {
             info,
             created: true,
@@ -182,12 +199,15 @@ impl Plugins {
     }
 
     async fn load_stored(&self, info: &PluginInfo) -> Result<Arc<Loaded>, WorkerError> {
-        let component = self.store.component(&info.digest).await?.ok_or_else(|| {
+        let entry = self.known().get(&info.digest).cloned();
+        let gone = || {
             WorkerError::Internal(format!(
                 "the bytes of plugin {} are gone; upload it again",
                 info.digest
             ))
-        })?;
+        };
+        let entry = entry.ok_or_else(gone)?;
+        let component = self.store.component(&entry).await?.ok_or_else(gone)?;
         let (plugin, _) = self.sandbox.load(&info.digest, &component).await?;
         Ok(Arc::new(Loaded {
             info: info.clone(),
@@ -199,18 +219,19 @@ impl Plugins {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets the plugins of a name (and version, if given); the caller saw to it that nobody
-    /// uses them.
-    pub(crate) async fn delete(&self, doomed: &[PluginInfo]) -> Result<(), WorkerError> {
-        for info in doomed {
-            self.store.delete_plugin(&info.digest).await?;
-            self.known
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .retain(|known| known.digest != info.digest);
-            self.cells().remove(&info.digest);
+    /// Forgets the bytes of plugins that the log does not have any more.
+    pub(crate) async fn delete_components(&self, doomed: &[PluginEntry]) -> Result<(), WorkerError> {
+        for entry in doomed {
+            self.store.delete_component(entry).await?;
         }
         Ok(())
+    }
+
+    /// What the log has of these plugins.
+    pub(crate) fn entries(&self, infos: &[PluginInfo]) -> Vec<PluginEntry> {
+        let known = self.known();
+        let entries = infos.iter().filter_map(|info| known.get(&info.digest));
+        entries.cloned().collect()
     }
 }
 

@@ -7,6 +7,8 @@ use tidegate_kafka::{EmbeddedKafka, KafkaSettings};
 use tidegate_model::config::{self, ConfigMap, with_prefix_removed};
 use tidegate_sandbox::Limits;
 
+use crate::cluster_settings;
+
 /// What is wrong with the worker's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
@@ -27,6 +29,12 @@ pub enum SettingsError {
         value: String,
         /// What it should be.
         wanted: String,
+    },
+    /// The key that secrets are sealed with; its value is not repeated (D10).
+    #[error("tidegate.secret.key in the worker's configuration: {reason}")]
+    Secret {
+        /// What is wrong.
+        reason: String,
     },
     /// A key of ours that does not exist: ignoring it would leave a limit unset.
     #[error(
@@ -67,17 +75,30 @@ pub struct WorkerSettings {
     pub source_in_flight_max_bytes: usize,
     /// Whether sources create topics (KIP-158).
     pub topic_creation: bool,
+    /// Whether sources write with transactions where they can (KIP-618); in distributed mode only.
+    pub exactly_once: bool,
     /// The whole configuration, for what connectors inherit (converters).
     pub raw: ConfigMap,
     /// Keys that mean nothing here.
     pub ignored: Vec<String>,
 }
 
+/// How a worker runs.
+#[derive(Debug, Clone)]
+pub enum Mode {
+    /// Alone, with a Kafka.
+    Standalone,
+    /// Alone, with a Kafka of its own in memory.
+    Dev(EmbeddedKafka),
+    /// One of many.
+    Distributed,
+}
+
 /// Committing more often than this would be all that a task does.
 const MIN_FLUSH_MS: u64 = 10;
 
 /// Our own keys, with their defaults. `docs/worker-configuration.md` explains them.
-const OWN_KEYS: [(&str, &str); 12] = [
+const OWN_KEYS: [(&str, &str); 17] = [
     ("tidegate.state.directory", ""),
     ("tidegate.cache.directory", ""),
     ("tidegate.directories", ""),
@@ -90,6 +111,11 @@ const OWN_KEYS: [(&str, &str); 12] = [
     ("tidegate.task.host.call.timeout.ms", "30000"),
     ("tidegate.task.transfer.max.bytes", "67108864"),
     ("tidegate.task.log.max.lines.per.second", "100"),
+    ("tidegate.secret.key", ""),
+    ("tidegate.shards", "256"),
+    ("tidegate.shards.topic", ""),
+    ("tidegate.plugins.topic", ""),
+    ("tidegate.adopt", "false"),
 ];
 
 /// Connect's keys that are understood.
@@ -104,6 +130,22 @@ const CONNECT_KEYS: [&str; 8] = [
     "client.id",
 ];
 
+/// Connect's keys that are understood in distributed mode only.
+const DISTRIBUTED_KEYS: [&str; 10] = [
+    "group.id",
+    "group.instance.id",
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+    "rebalance.timeout.ms",
+    "rest.advertised.host.name",
+    "rest.advertised.port",
+    "rest.advertised.listener",
+    "inter.worker.key.ttl.ms",
+    "exactly.once.source.support",
+];
+
+const DISTRIBUTED_PREFIXES: [&str; 3] = ["config.storage.", "offset.storage.", "status.storage."];
+
 const CLIENT_PREFIXES: [&str; 3] = ["security.", "ssl.", "sasl."];
 const PREFIXES: [&str; 5] = [
     "producer.",
@@ -114,12 +156,12 @@ const PREFIXES: [&str; 5] = [
 ];
 
 impl WorkerSettings {
-    /// Understands a worker's configuration; has no effects. With `embedded`, `bootstrap.servers`
-    /// is not needed.
+    /// Understands a worker's configuration; has no effects. What a cluster needs beyond it is in
+    /// [`crate::cluster_settings`].
     ///
     /// # Errors
     /// [`SettingsError`] names the first key that is wrong.
-    pub fn parse(raw: &ConfigMap, embedded: Option<EmbeddedKafka>) -> Result<Self, SettingsError> {
+    pub fn parse(raw: &ConfigMap, mode: Mode) -> Result<Self, SettingsError> {
         if let Some(key) = raw.keys().find(|key| {
             key.starts_with("tidegate.") && !OWN_KEYS.iter().any(|(known, _)| known == *key)
         }) {
@@ -130,18 +172,15 @@ impl WorkerSettings {
             });
         }
         let keys = Keys(raw);
+        let distributed = matches!(mode, Mode::Distributed);
+        let embedded = match mode {
+            Mode::Dev(embedded) => Some(embedded),
+            Mode::Standalone | Mode::Distributed => None,
+        };
         if embedded.is_none() {
             keys.required("bootstrap.servers", "bootstrap.servers=localhost:9092")?;
         }
-        let state_directory = keys.required(
-            "tidegate.state.directory",
-            "tidegate.state.directory=/var/lib/tidegate (connectors, offsets and plugins are kept there)",
-        )?;
-        let state_directory = PathBuf::from(state_directory);
-        let cache_directory = match raw.get("tidegate.cache.directory") {
-            Some(path) if !path.trim().is_empty() => PathBuf::from(path.trim()),
-            _ => state_directory.join("compiled"),
-        };
+        let (state_directory, cache_directory) = directories(&keys, distributed)?;
         let listeners = listeners(raw.get("listeners").map_or("http://:8083", String::as_str))?;
         let limits = Limits {
             memory_bytes: keys
@@ -157,27 +196,50 @@ impl WorkerSettings {
                 || key == "client.id"
                 || CLIENT_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
         };
+        // A dead worker's partitions shall move with its tasks; and what a worker that lost its tasks
+        // still has in its queues shall not outlive them for long.
+        let session_ms = distributed.then(|| {
+            let given = raw.get("session.timeout.ms").map(String::as_str);
+            given.unwrap_or("10000").to_owned()
+        });
+        let heartbeat_ms = raw.get("heartbeat.interval.ms").map(String::as_str);
+        let with_defaults = |prefix: &str, defaults: &[(&str, &str)]| {
+            let mut own = with_prefix_removed(raw, prefix);
+            for (key, value) in defaults.iter().filter(|_| distributed) {
+                let missing = || (*value).to_owned();
+                own.entry((*key).to_owned()).or_insert_with(missing);
+            }
+            own
+        };
+        let session = session_ms.as_deref().unwrap_or_default();
+        let member = [
+            ("session.timeout.ms", session),
+            ("heartbeat.interval.ms", heartbeat_ms.unwrap_or("3000")),
+        ];
         let kafka = KafkaSettings {
             common: raw
                 .iter()
                 .filter(|(k, _)| client(k))
                 .map(|(k, v)| (k.clone(), v.clone()))
                 .collect(),
-            producer: with_prefix_removed(raw, "producer."),
-            consumer: with_prefix_removed(raw, "consumer."),
+            producer: with_defaults("producer.", &[("delivery.timeout.ms", session)]),
+            consumer: with_defaults("consumer.", &member),
             admin: with_prefix_removed(raw, "admin."),
             fetch_budget_bytes: keys.number("tidegate.fetch.memory.max.bytes")?,
             embedded,
         };
         let known = |key: &String| {
+            let of_cluster = DISTRIBUTED_KEYS.contains(&key.as_str())
+                || DISTRIBUTED_PREFIXES.iter().any(|p| key.starts_with(p));
             CONNECT_KEYS.contains(&key.as_str())
+                || (distributed && of_cluster)
                 || key.starts_with("tidegate.")
                 || CLIENT_PREFIXES
                     .iter()
                     .chain(&PREFIXES)
                     .any(|prefix| key.starts_with(prefix))
         };
-        let directories = raw
+        let granted = raw
             .get("tidegate.directories")
             .map(|v| config::list(v))
             .unwrap_or_default();
@@ -186,7 +248,7 @@ impl WorkerSettings {
             listeners,
             state_directory,
             cache_directory,
-            directories: directories.into_iter().map(PathBuf::from).collect(),
+            directories: granted.into_iter().map(PathBuf::from).collect(),
             kafka,
             limits,
             plugin_max_bytes: keys.number("tidegate.plugin.max.bytes")?,
@@ -203,16 +265,45 @@ impl WorkerSettings {
                 .get("topic.creation.enable")
                 .and_then(|v| config::boolean(v))
                 != Some(false),
+            exactly_once: distributed && cluster_settings::exactly_once(&keys)?,
             raw: raw.clone(),
             ignored: raw.keys().filter(|key| !known(key)).cloned().collect(),
         })
     }
 }
 
-struct Keys<'a>(&'a ConfigMap);
+/// Where state and compiled plugins are. A worker of a cluster keeps its state in Kafka: only copies of
+/// plugins are on its disk.
+fn directories(keys: &Keys<'_>, distributed: bool) -> Result<(PathBuf, PathBuf), SettingsError> {
+    let cache = keys.0.get("tidegate.cache.directory").map(|v| v.trim());
+    let cache = cache.filter(|v| !v.is_empty()).map(PathBuf::from);
+    if let (true, Some(cache)) = (distributed, &cache) {
+        return Ok((cache.clone(), cache.clone()));
+    }
+    let (key, fix) = if distributed {
+        (
+            "tidegate.cache.directory",
+            "tidegate.cache.directory=/var/cache/tidegate (copies of plugins are kept there)",
+        )
+    } else {
+        (
+            "tidegate.state.directory",
+            "tidegate.state.directory=/var/lib/tidegate (connectors, offsets and plugins are kept there)",
+        )
+    };
+    let state = match keys.required("tidegate.state.directory", fix) {
+        Ok(state) => PathBuf::from(state),
+        Err(_) => return Err(SettingsError::Missing { key, fix }),
+    };
+    let cache = cache.unwrap_or_else(|| state.join("compiled"));
+    Ok((state, cache))
+}
+
+/// The keys of a configuration.
+pub(crate) struct Keys<'a>(pub(crate) &'a ConfigMap);
 
 impl Keys<'_> {
-    fn required(&self, key: &'static str, fix: &'static str) -> Result<String, SettingsError> {
+    pub(crate) fn required(&self, key: &'static str, fix: &'static str) -> Result<String, SettingsError> {
         match self.0.get(key).map(|v| v.trim()) {
             Some(value) if !value.is_empty() => Ok(value.to_owned()),
             _ => Err(SettingsError::Missing { key, fix }),
@@ -220,7 +311,7 @@ impl Keys<'_> {
     }
 
     /// One of our own keys, whose default is in the table.
-    fn number<T: std::str::FromStr>(&self, key: &str) -> Result<T, SettingsError> {
+    pub(crate) fn number<T: std::str::FromStr>(&self, key: &str) -> Result<T, SettingsError> {
         let default = OWN_KEYS
             .iter()
             .find(|(known, _)| *known == key)
@@ -228,7 +319,7 @@ impl Keys<'_> {
         self.number_or(key, default)
     }
 
-    fn number_or<T: std::str::FromStr>(
+    pub(crate) fn number_or<T: std::str::FromStr>(
         &self,
         key: &str,
         default: &str,
@@ -285,7 +376,7 @@ mod tests {
                 .iter()
                 .map(|(k, v)| ((*k).to_owned(), (*v).to_owned())),
         );
-        WorkerSettings::parse(&raw, None)
+        WorkerSettings::parse(&raw, Mode::Standalone)
     }
 
     #[test]

@@ -218,7 +218,7 @@ pub(crate) async fn plan(
     environment: &TaskEnvironment,
     connector: &str,
     config: &ConfigMap,
-) -> Result<(Vec<ConfigMap>, Option<u32>), String> {
+) -> Result<PlanOutcome, String> {
     let loaded = load(environment, config).await.map_err(|e| e.to_string())?;
     let info = &loaded.info;
     let list = |problems: Vec<KeyProblem>| {
@@ -235,7 +235,7 @@ pub(crate) async fn plan(
     let positions = match info.kind {
         PluginKind::Source => environment
             .store
-            .offsets(connector)
+            .offsets(connector, None)
             .await
             .map_err(|e| e.to_string())?,
         PluginKind::Sink => Vec::new(),
@@ -248,7 +248,13 @@ pub(crate) async fn plan(
             .plan(&setup, parsed.tasks_max, &positions)
             .await
         {
-            Ok(planned) => return Ok((planned.tasks, info.description.replan_interval_ms)),
+            Ok(planned) => {
+                return Ok(PlanOutcome {
+                    tasks: planned.tasks,
+                    again_after_ms: info.description.replan_interval_ms,
+                    exactly_once: exactly_once(environment, info, &parsed),
+                });
+            }
             Err(CallError::Retriable { reason, after_ms }) if pauses.attempts() < PLAN_ATTEMPTS => {
                 tracing::warn!(connector, "plan again: {reason}");
                 sleep(pauses.next(after_ms)).await;

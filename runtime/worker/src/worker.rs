@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_cluster::StateStore;
+use tidegate_cluster::Signer;
 use tidegate_kafka::Kafka;
 use tidegate_model::config::ConfigMap;
-use tidegate_model::config_log::{ConfigRecord, task_records};
-use tidegate_model::herder::{Event, Herder};
+use tidegate_model::config_log::{
+    ConfigRecord, PluginEntry, RestartRequest, deletion_records, task_records,
+};
+use tidegate_model::herder::Herder;
 use tidegate_model::names::{TaskId, connector_name};
 use tidegate_model::plugin::PluginInfo;
-use tidegate_model::state::{State, Status, TargetState};
+use tidegate_model::state::{PlacedStatus, State, Status, TargetState};
 use tidegate_sandbox::Sandbox;
 
 use crate::error::WorkerError;
-use crate::herder::{self, HerderHandle};
+use crate::herder::{self, Coordination, Ended, HerderHandle};
 use crate::plugins::{Plugins, Uploaded};
 use crate::settings::WorkerSettings;
 use crate::task::TaskEnvironment;
@@ -39,11 +41,9 @@ pub struct ConnectorStatus {
     /// Its name.
     pub name: String,
     /// The connector's own state.
-    pub connector: Status,
+    pub connector: PlacedStatus,
     /// Its tasks' states, in order.
-    pub tasks: Vec<Status>,
-    /// Which worker they are on.
-    pub worker_id: String,
+    pub tasks: Vec<PlacedStatus>,
     /// `source`, `sink` or `unknown`.
     pub kind: &'static str,
     /// The plugin's version, if it is there.
@@ -59,6 +59,15 @@ pub struct TaskInfo {
     pub config: ConfigMap,
 }
 
+/// Where changes are to be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leadership {
+    /// Here.
+    Here,
+    /// At the worker with this REST address.
+    At(String),
+}
+
 /// A worker. Cheap to clone.
 #[derive(Clone)]
 pub struct Worker {
@@ -67,29 +76,96 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Reads its state and starts what it says.
+    /// Reads its state, joins its cluster if it has one, and starts what is its own.
     ///
     /// # Errors
-    /// If the state cannot be read.
+    /// If the state cannot be read, or something stands against joining.
     pub async fn start(
         settings: WorkerSettings,
-        store: Arc<dyn StateStore>,
+        coordination: Coordination,
         sandbox: Sandbox,
         kafka: Kafka,
     ) -> Result<Self, WorkerError> {
-        let plugins = Plugins::open(Arc::clone(&store), sandbox, settings.plugin_max_bytes).await?;
+        let ready = coordination.prepare(&settings.worker_id, &kafka).await?;
+        let store = Arc::clone(&ready.store);
+        let plugins = Plugins::new(Arc::clone(&store), sandbox, settings.plugin_max_bytes);
         let environment = TaskEnvironment {
             settings: Arc::new(settings),
             plugins: Arc::new(plugins),
             kafka,
             store,
             pools: Arc::default(),
+            lease: ready.lease.clone(),
+            cluster: ready.cluster.clone(),
         };
-        let herder = herder::start(environment.clone()).await?;
+        let herder = herder::start(environment.clone(), ready);
         Ok(Self {
             environment,
             herder,
         })
+    }
+
+    /// Returns when the worker has to end by itself.
+    pub async fn ended(&self) -> Ended {
+        self.herder.ended().await
+    }
+
+    /// Where changes are to be asked for: at this worker, or at the one that leads.
+    ///
+    /// # Errors
+    /// If nobody leads at the moment.
+    pub async fn leadership(&self) -> Result<Leadership, WorkerError> {
+        let found = self
+            .herder
+            .inspect(|herder| {
+                let leader = herder.log().cluster().leader();
+                (herder.is_leading(), leader.map(|leader| leader.url.clone()))
+            })
+            .await?;
+        match found {
+            (true, _) => Ok(Leadership::Here),
+            (false, Some(url)) if Some(&url) != self.own_url().as_ref() => {
+                Ok(Leadership::At(url))
+            }
+            (false, _) => Err(WorkerError::NoLeader),
+        }
+    }
+
+    /// Whether there is no cluster.
+    pub fn is_standalone(&self) -> bool {
+        self.environment.cluster.is_none()
+    }
+
+    fn own_url(&self) -> Option<String> {
+        let cluster = self.environment.cluster.as_ref()?;
+        Some(cluster.settings().url.clone())
+    }
+
+    /// What requests between workers may be signed with, the newest first; none in standalone.
+    ///
+    /// # Errors
+    /// While shutting down.
+    pub async fn signers(&self) -> Result<Vec<Signer>, WorkerError> {
+        let Some(cluster) = &self.environment.cluster else {
+            return Ok(Vec::new());
+        };
+        let keys = self
+            .herder
+            .inspect(|herder| herder.log().cluster().session_keys().to_vec())
+            .await?;
+        let secret = &cluster.settings().secret_key;
+        let signers = keys.iter().filter_map(|key| secret.signer(key).ok());
+        Ok(signers.collect())
+    }
+
+    /// Up to where the config log has been read here.
+    pub fn applied(&self) -> u64 {
+        self.herder.applied()
+    }
+
+    /// Returns when the config log has been read up to there.
+    pub async fn wait_applied(&self, place: u64) {
+        self.herder.wait_applied(place).await;
     }
 
     pub(crate) fn environment(&self) -> &TaskEnvironment {
@@ -100,9 +176,14 @@ impl Worker {
         &self.herder
     }
 
-    /// Stops every task and waits for them, at most the graceful time-out and a bit.
-    pub async fn shut_down(&self) {
+    /// Stops every task and waits for them, at most the graceful time-out and a bit; then leaves the
+    /// cluster. A worker with `group.instance.id` keeps its place there for a session time-out, unless
+    /// it goes `for_good`.
+    pub async fn shut_down(&self, for_good: bool) {
         self.herder.shut_down().await;
+        if let Some(cluster) = &self.environment.cluster {
+            cluster.leave(for_good).await;
+        }
     }
 
     /// The worker's settings.
@@ -117,12 +198,17 @@ impl Worker {
         asked.await.ok()?.ok()
     }
 
-    /// Returns when the herder answers.
+    /// Returns when the herder answers: whether it takes part, which a worker that is alone always
+    /// does.
     ///
     /// # Errors
     /// While shutting down.
-    pub async fn probe(&self) -> Result<(), WorkerError> {
-        self.herder.inspect(|_| ()).await
+    pub async fn probe(&self) -> Result<bool, WorkerError> {
+        let takes_part = |herder: &Herder| {
+            let own = herder.own_record();
+            own.is_none_or(|record| !record.shards.is_empty())
+        };
+        self.herder.inspect(takes_part).await
     }
 
     /// The names of all connectors.
@@ -262,7 +348,6 @@ impl Worker {
             name: name.to_owned(),
             connector,
             tasks,
-            worker_id: self.environment.settings.worker_id.clone(),
             kind: plugin
                 .as_ref()
                 .map_or("unknown", |plugin| plugin.kind.as_str()),
@@ -292,10 +377,7 @@ impl Worker {
     /// # Errors
     /// If there is none of that name.
     pub async fn delete(&self, name: &str) -> Result<(), WorkerError> {
-        self.append_for(name, |name, _| {
-            vec![ConfigRecord::Connector { name, config: None }]
-        })
-        .await?;
+        self.append_for(name, |name, _| deletion_records(&name)).await?;
         tracing::info!(connector = name, "connector deleted");
         Ok(())
     }
@@ -313,7 +395,7 @@ impl Worker {
                     .log()
                     .connector(&name)
                     .map_or(0, |e| e.planned_revision);
-                records = task_records(&name, revision, &[]);
+                records = task_records(&name, revision, &[], false);
             }
             records.push(ConfigRecord::Target { name, state });
             records
@@ -342,27 +424,23 @@ impl Worker {
             WorkerError::NoStatus(_) => WorkerError::UnknownRestart(name.to_owned()),
             other => other,
         })?;
-        let wanted = |status: &Status| !only_failed || status.state == State::Failed;
-        let replan = wanted(&before.connector);
-        let tasks: Vec<u32> = (0..)
-            .zip(&before.tasks)
-            .filter(|(_, status)| include_tasks && wanted(status))
-            .map(|(task, _)| task)
-            .collect();
-        let mut after = before.clone();
-        if replan {
-            after.connector = Status::of(State::Restarting);
+        let wanted = |placed: &PlacedStatus| !only_failed || placed.status.state == State::Failed;
+        let mut after = before;
+        if wanted(&after.connector) {
+            after.connector.status = Status::of(State::Restarting);
         }
-        for task in &tasks {
-            if let Some(status) = after.tasks.get_mut(*task as usize) {
-                *status = Status::of(State::Restarting);
+        for task in after.tasks.iter_mut().filter(|_| include_tasks) {
+            if wanted(task) {
+                task.status = Status::of(State::Restarting);
             }
         }
-        self.herder.event(Event::Restart {
-            connector: name.to_owned(),
-            replan,
-            tasks,
-        })?;
+        self.append_restart(RestartRequest {
+            name: name.to_owned(),
+            include_tasks,
+            only_failed,
+            task: None,
+        })
+        .await?;
         Ok(after)
     }
 
@@ -377,12 +455,19 @@ impl Worker {
                 WorkerError::NoStatus(_) => WorkerError::UnknownRestart(name.to_owned()),
                 other => other,
             })?;
-        let tasks = vec![task];
-        self.herder.event(Event::Restart {
-            connector: name.to_owned(),
-            replan: false,
-            tasks,
+        self.append_restart(RestartRequest {
+            name: name.to_owned(),
+            include_tasks: true,
+            only_failed: false,
+            task: Some(task),
         })
+        .await
+    }
+
+    async fn append_restart(&self, request: RestartRequest) -> Result<(), WorkerError> {
+        let name = request.name.clone();
+        self.append_for(&name, move |_, _| vec![ConfigRecord::Restart(request)])
+            .await
     }
 
     /// What one task is doing.
@@ -393,12 +478,10 @@ impl Worker {
         &self,
         name: &str,
         task: u32,
-    ) -> Result<(Status, String), WorkerError> {
+    ) -> Result<PlacedStatus, WorkerError> {
         let status = self.status(name).await?;
         let found = status.tasks.into_iter().nth(task as usize);
-        let found =
-            found.ok_or_else(|| WorkerError::NoTask(TaskId::new(name, task).to_string()))?;
-        Ok((found, status.worker_id))
+        found.ok_or_else(|| WorkerError::NoTask(TaskId::new(name, task).to_string()))
     }
 
     /// Checks, compiles and stores a component.
@@ -406,7 +489,13 @@ impl Worker {
     /// # Errors
     /// If it is no plugin, too large, or in conflict with another.
     pub async fn upload(&self, component: Vec<u8>) -> Result<Uploaded, WorkerError> {
-        self.environment.plugins.upload(component).await
+        let enter = async |entry: PluginEntry| {
+            let digest = entry.info.digest.clone();
+            let entry = Some(Box::new(entry));
+            let record = ConfigRecord::Plugin { digest, entry };
+            self.herder.change(move |_| ((), vec![record])).await
+        };
+        self.environment.plugins.upload(component, enter).await
     }
 
     /// All plugins.
@@ -445,38 +534,40 @@ impl Worker {
                 version.unwrap_or("")
             )));
         }
-        let configs: Vec<(String, ConfigMap)> = self
-            .herder
-            .inspect(|herder| {
-                let all = herder.log().connectors().iter();
-                all.map(|(name, entry)| (name.clone(), entry.config.clone()))
-                    .collect()
-            })
-            .await?;
-        let users: Vec<String> = configs
-            .into_iter()
-            .filter(|(_, config)| {
-                self.plugin_of(config)
-                    .is_some_and(|used| doomed.iter().any(|d| d.digest == used.digest))
-            })
-            .map(|(name, _)| name)
-            .collect();
-        if !users.is_empty() {
-            return Err(WorkerError::PluginUsed {
-                name: name.to_owned(),
-                connectors: users.join(", "),
+        let plugins = Arc::clone(&self.environment.plugins);
+        let entries = plugins.entries(&doomed);
+        // In one step with the look at who uses them: no connector can come in between.
+        let deleted = self.herder.change(move |herder| {
+            let users: Vec<String> = herder
+                .log()
+                .connectors()
+                .iter()
+                .filter(|(_, entry)| {
+                    plugin_of(&plugins, &entry.config)
+                        .is_some_and(|used| doomed.iter().any(|d| d.digest == used.digest))
+                })
+                .map(|(name, _)| name.clone())
+                .collect();
+            if !users.is_empty() {
+                return (Err(users.join(", ")), Vec::new());
+            }
+            let records = doomed.into_iter().map(|info| ConfigRecord::Plugin {
+                digest: info.digest,
+                entry: None,
             });
-        }
-        self.environment.plugins.delete(&doomed).await
+            (Ok(()), records.collect())
+        });
+        deleted
+            .await?
+            .map_err(|connectors| WorkerError::PluginUsed {
+                name: name.to_owned(),
+                connectors,
+            })?;
+        self.environment.plugins.delete_components(&entries).await
     }
 
     pub(crate) fn plugin_of(&self, config: &ConfigMap) -> Option<PluginInfo> {
-        let version = config.get("connector.plugin.version").map(String::as_str);
-        let version = version.filter(|v| !v.is_empty() && *v != "latest");
-        self.environment
-            .plugins
-            .resolve(config.get("connector.class")?, version)
-            .ok()
+        plugin_of(&self.environment.plugins, config)
     }
 
     async fn of<T: Send + 'static>(
@@ -511,6 +602,14 @@ impl Worker {
             Err(WorkerError::NoConnector(name.to_owned()))
         }
     }
+}
+
+fn plugin_of(plugins: &Plugins, config: &ConfigMap) -> Option<PluginInfo> {
+    let version = config.get("connector.plugin.version").map(String::as_str);
+    let version = version.filter(|v| !v.is_empty() && *v != "latest");
+    plugins
+        .resolve(config.get("connector.class")?, version)
+        .ok()
 }
 
 /// The checked name, and the configuration with it.

@@ -1,6 +1,9 @@
 //! How far the planning of one connector is.
 
+use super::action::PlanOutcome;
 use crate::config::ConfigMap;
+use crate::config_log::ConnectorEntry;
+use crate::state::TargetState;
 
 /// A guest that asks to be planned more often than this is not: each difference restarts tasks.
 const MIN_REPLAN_MS: u64 = 60_000;
@@ -12,6 +15,8 @@ pub(super) struct ConnectorRun {
     asking: Option<u64>,
     /// Revision that was last answered.
     answered: Option<u64>,
+    /// The last answer, until the log has it.
+    plan: Option<PlanOutcome>,
     failure: Option<String>,
     again_at_ms: Option<u64>,
 }
@@ -29,6 +34,7 @@ impl ConnectorRun {
     pub(super) fn ask(&mut self) {
         self.asking = None;
         self.answered = None;
+        self.plan = None;
     }
 
     pub(super) fn should_plan(&mut self, now_ms: u64, revision: u64) -> bool {
@@ -44,27 +50,52 @@ impl ConnectorRun {
         true
     }
 
-    /// Whether the answer is the one waited for.
+    /// Takes the answer, if it is the one waited for.
     pub(super) fn answered(
         &mut self,
         now_ms: u64,
         revision: u64,
-        outcome: &Result<(Vec<ConfigMap>, Option<u32>), String>,
-    ) -> bool {
+        outcome: Result<PlanOutcome, String>,
+    ) {
         if self.asking != Some(revision) {
-            return false;
+            return;
         }
         self.asking = None;
         self.answered = Some(revision);
         match outcome {
-            Ok((_, interval_ms)) => {
+            Ok(plan) => {
                 self.failure = None;
+                let interval_ms = plan.again_after_ms;
                 self.again_at_ms = interval_ms.map(|ms| now_ms + u64::from(ms).max(MIN_REPLAN_MS));
+                self.plan = Some(plan);
             }
-            Err(trace) => self.failure = Some(trace.clone()),
+            Err(trace) => self.failure = Some(trace),
         }
-        true
     }
+
+    /// The plan that the log does not have yet.
+    pub(super) fn plan_to_store(&mut self, entry: &ConnectorEntry) -> Option<PlanOutcome> {
+        let plan = self.plan.as_ref()?;
+        let outdated = self.answered != Some(entry.revision);
+        let stored = entry.planned_revision == entry.revision
+            && entry.exactly_once == plan.exactly_once
+            && same_set(&entry.tasks, &plan.tasks);
+        // A stop while the plugin was planning has emptied the task list; leave it so.
+        if outdated || stored || entry.target == TargetState::Stopped {
+            self.plan = None;
+        }
+        self.plan.clone()
+    }
+}
+
+/// Task configurations are a set: an answer in another order restarts nothing.
+fn same_set(a: &[ConfigMap], b: &[ConfigMap]) -> bool {
+    let sorted = |configs: &[ConfigMap]| {
+        let mut configs: Vec<ConfigMap> = configs.to_vec();
+        configs.sort();
+        configs
+    };
+    a.len() == b.len() && sorted(a) == sorted(b)
 }
 
 /// Whether and how failed tasks of a connector are started again without a person.

@@ -151,7 +151,11 @@ impl TaskRun {
         paused: bool,
     ) -> (Option<Action>, bool) {
         let outdated =
-            self.spec.task_config != spec.task_config || self.spec.revision != spec.revision;
+            self.spec.task_config != spec.task_config
+                || self.spec.revision != spec.revision
+                || self.spec.shard != spec.shard
+                // Its transactional id has been fenced for the new generation.
+                || (spec.exactly_once && self.spec.generation != spec.generation);
         if let Phase::Failed { restart_at_ms, .. } = self.phase {
             if outdated || self.restart_asked {
                 self.restarts = 0;

@@ -1,6 +1,8 @@
 //! The herder driven by hand, and by a random driver that crashes tasks.
 
 use super::*;
+use crate::config::ConfigMap;
+use crate::config_log::task_records;
 use proptest::prelude::*;
 
 struct Driver {
@@ -15,7 +17,7 @@ struct Driver {
 impl Driver {
     fn new() -> Self {
         Self {
-            herder: Herder::default(),
+            herder: Herder::standalone("w"),
             place: 0,
             now_ms: 0,
             plans: vec![],
@@ -25,6 +27,25 @@ impl Driver {
     }
 
     fn event(&mut self, event: Event) {
+        self.step(event);
+        self.flush();
+    }
+
+    /// What the herder wants in the log, until it has it.
+    fn flush(&mut self) {
+        loop {
+            let records = self.herder.next_append(self.now_ms);
+            if records.is_empty() {
+                return;
+            }
+            for record in records {
+                self.place += 1;
+                self.step(Event::Log(self.place, record));
+            }
+        }
+    }
+
+    fn step(&mut self, event: Event) {
         let actions = self.herder.handle(self.now_ms, event);
         for action in actions {
             match action {
@@ -35,21 +56,25 @@ impl Driver {
                 } => {
                     self.plans.push((connector, revision, config));
                 }
-                Action::Append(records) => records.into_iter().for_each(|r| self.append(r)),
+                Action::Release(..) | Action::Fence { .. } => panic!("alone: {action:?}"),
                 Action::Start { epoch, spec, .. } => {
                     self.starts += 1;
                     let twin = self.live.keys().find(|(id, _)| *id == spec.id);
                     assert!(twin.is_none(), "{} started twice", spec.id);
                     self.live.insert((spec.id.clone(), epoch), *spec);
                 }
-                Action::Stop(id, epoch) => self.end(id, epoch, None),
+                Action::Stop(id, epoch) => {
+                    self.live.remove(&(id.clone(), epoch));
+                    let trace = None;
+                    self.step(Event::TaskEnded { id, epoch, trace });
+                }
                 Action::SetPaused(id, epoch, paused) => {
                     let state = if paused {
                         State::Paused
                     } else {
                         State::Running
                     };
-                    self.event(Event::TaskState { id, epoch, state });
+                    self.step(Event::TaskState { id, epoch, state });
                 }
             }
         }
@@ -95,7 +120,7 @@ impl Driver {
                 .log
                 .connector("c")
                 .map_or(0, |e| e.planned_revision);
-            task_records("c", revision, &[])
+            task_records("c", revision, &[], false)
                 .into_iter()
                 .for_each(|r| self.append(r));
         }
@@ -109,24 +134,46 @@ impl Driver {
     fn answer_plans(&mut self) {
         while let Some((connector, revision, config)) = self.plans.pop() {
             let outcome = match config.get("tasks").map(|n| n.parse::<usize>().unwrap()) {
-                Some(n) => Ok((
-                    (0..n)
-                        .map(|i| [("i".into(), i.to_string())].into())
-                        .collect(),
-                    None,
-                )),
+                Some(n) => Ok(plan_of((0..n).map(|i| i.to_string()))),
                 None => Err("no tasks key".to_owned()),
             };
-            self.event(Event::Planned {
+            self.event(Event::Planned(Planned {
                 connector,
                 revision,
                 outcome,
-            });
+            }));
         }
+    }
+
+    fn restart(&mut self, connector: bool, task: Option<u32>) {
+        self.append(ConfigRecord::Restart(RestartRequest {
+            name: "c".into(),
+            include_tasks: false,
+            only_failed: !connector,
+            task,
+        }));
+    }
+
+    fn connector(&self) -> Option<Status> {
+        Some(self.herder.connector_status("c")?.status)
+    }
+
+    fn tasks(&self) -> Vec<Status> {
+        let placed = self.herder.task_statuses("c").into_iter();
+        placed.map(|placed| placed.status).collect()
     }
 
     fn running(&self) -> Vec<u32> {
         self.live.keys().map(|(id, _)| id.task).collect()
+    }
+}
+
+fn plan_of(values: impl Iterator<Item = String>) -> PlanOutcome {
+    let task = |value: String| -> ConfigMap { [("i".to_owned(), value)].into() };
+    PlanOutcome {
+        tasks: values.map(task).collect(),
+        again_after_ms: None,
+        exactly_once: false,
     }
 }
 
@@ -135,13 +182,13 @@ fn create_plan_start_delete() {
     let mut d = Driver::new();
     d.configure(&[("tasks", "2")]);
     assert_eq!(
-        d.herder.connector_status("c").unwrap().state,
+        d.connector().unwrap().state,
         State::Unassigned
     );
     d.answer_plans();
     assert_eq!(d.running(), [0, 1]);
     assert_eq!(
-        d.herder.connector_status("c").unwrap().state,
+        d.connector().unwrap().state,
         State::Running
     );
     d.append(ConfigRecord::Connector {
@@ -149,7 +196,7 @@ fn create_plan_start_delete() {
         config: None,
     });
     assert!(d.running().is_empty());
-    assert_eq!(d.herder.connector_status("c"), None);
+    assert_eq!(d.connector(), None);
     assert!(d.herder.is_idle());
 }
 
@@ -162,12 +209,12 @@ fn a_failed_plan_fails_the_connector_and_leaves_tasks_alone() {
     assert_eq!(d.running(), [0], "goes on while the new plan is made");
     d.answer_plans();
     assert_eq!(d.running(), [0]);
-    let status = d.herder.connector_status("c").unwrap();
+    let status = d.connector().unwrap();
     assert_eq!(status, Status::failed("no tasks key"));
     d.configure(&[("tasks", "1")]);
     d.answer_plans();
     assert_eq!(
-        d.herder.connector_status("c").unwrap().state,
+        d.connector().unwrap().state,
         State::Running
     );
     assert_eq!(
@@ -181,33 +228,21 @@ fn only_tasks_that_differ_restart() {
     let mut d = Driver::new();
     d.configure(&[("tasks", "2")]);
     d.answer_plans();
-    d.event(Event::Restart {
-        connector: "c".into(),
-        replan: true,
-        tasks: vec![],
-    });
+    d.restart(true, None);
     let revision = d.plans.pop().unwrap().1;
-    let plan = |values: &[&str]| {
-        values
-            .iter()
-            .map(|v| [("i".to_owned(), (*v).to_owned())].into())
-            .collect::<Vec<_>>()
-    };
-    let planned = |values| Event::Planned {
-        connector: "c".into(),
-        revision,
-        outcome: Ok((plan(values), None)),
+    let planned = |values: &[&str]| {
+        Event::Planned(Planned {
+            connector: "c".into(),
+            revision,
+            outcome: Ok(plan_of(values.iter().map(|v| (*v).to_owned()))),
+        })
     };
     d.event(planned(&["1", "0"]));
     assert_eq!(
         d.starts, 2,
         "the same set in another order is the same plan"
     );
-    d.event(Event::Restart {
-        connector: "c".into(),
-        replan: true,
-        tasks: vec![],
-    });
+    d.restart(true, None);
     d.event(planned(&["0", "7", "8"]));
     assert_eq!(
         (d.starts, d.running()),
@@ -224,12 +259,8 @@ fn failed_tasks_wait_for_a_restart() {
     d.crash(0);
     d.event(Event::Tick);
     assert!(d.running().is_empty());
-    assert_eq!(d.herder.task_statuses("c"), [Status::failed("trap")]);
-    d.event(Event::Restart {
-        connector: "c".into(),
-        replan: false,
-        tasks: vec![0],
-    });
+    assert_eq!(d.tasks(), [Status::failed("trap")]);
+    d.restart(false, Some(0));
     assert_eq!(d.running(), [0]);
 }
 
@@ -262,15 +293,15 @@ fn pause_keeps_tasks_and_stop_ends_them() {
     d.configure(&[("tasks", "1")]);
     d.answer_plans();
     d.target(TargetState::Paused);
-    assert_eq!(d.herder.task_statuses("c"), [Status::of(State::Paused)]);
+    assert_eq!(d.tasks(), [Status::of(State::Paused)]);
     assert_eq!(d.running(), [0]);
     d.target(TargetState::Started);
-    assert_eq!(d.herder.task_statuses("c"), [Status::of(State::Running)]);
+    assert_eq!(d.tasks(), [Status::of(State::Running)]);
     d.target(TargetState::Stopped);
     d.answer_plans();
     assert!(d.running().is_empty());
     assert_eq!(
-        d.herder.connector_status("c").unwrap().state,
+        d.connector().unwrap().state,
         State::Stopped
     );
     d.target(TargetState::Started);

@@ -1,0 +1,292 @@
+//! What a worker of a cluster knows beyond the log: its shards, whether it leads, what the others
+//! say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::action::Event;
+use super::directory::{Directory, WorkerRecord};
+use crate::config_log::Placement;
+use crate::names::TaskId;
+use crate::state::{PlacedStatus, RemoteStatus, State, Status};
+
+/// How long nobody's shards may have changed before tasks are moved: while workers come and go, every
+/// move would be one too many.
+const SETTLE_MS: u64 = 1_000;
+
+/// How often measured weights are looked at when nobody comes or goes.
+const BALANCE_EVERY_MS: u64 = 300_000;
+
+#[derive(Debug)]
+pub(super) struct ClusterView {
+    url: String,
+    incarnation: String,
+    shards: u32,
+    pub(super) owned: BTreeSet<u32>,
+    pub(super) leading: bool,
+    pub(super) directory: Directory,
+    epoch: u64,
+    weights: BTreeMap<TaskId, u32>,
+    released: BTreeMap<TaskId, u64>,
+    /// Releases that are being written.
+    releasing: BTreeMap<TaskId, u64>,
+    statuses: BTreeMap<TaskId, RemoteStatus>,
+    plan_failures: BTreeMap<String, String>,
+    /// Fencing that was asked for, or is done: generation, and whether it is done.
+    fences: BTreeMap<String, (u64, bool)>,
+    /// Fencing that cannot be, until somebody restarts the connector.
+    fence_failures: BTreeMap<String, (u64, String)>,
+    /// The workers that tasks were last balanced for.
+    balanced_for: Option<BTreeSet<String>>,
+    next_balance_ms: u64,
+}
+
+/// Why tasks are looked at for moving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// Workers came or went.
+    Membership,
+    /// It is time to look at the weights.
+    Weights,
+}
+
+impl ClusterView {
+    pub(super) fn new(url: String, incarnation: String, shards: u32) -> Self {
+        Self {
+            url,
+            incarnation,
+            shards,
+            owned: BTreeSet::new(),
+            leading: false,
+            directory: Directory::default(),
+            epoch: 0,
+            weights: BTreeMap::new(),
+            released: BTreeMap::new(),
+            releasing: BTreeMap::new(),
+            statuses: BTreeMap::new(),
+            plan_failures: BTreeMap::new(),
+            fences: BTreeMap::new(),
+            fence_failures: BTreeMap::new(),
+            balanced_for: None,
+            next_balance_ms: 0,
+        }
+    }
+
+    pub(super) fn incarnation(&self) -> &str {
+        &self.incarnation
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(super) fn shards(&self) -> u32 {
+        self.shards
+    }
+
+    pub(super) fn own_record(&self) -> WorkerRecord {
+        WorkerRecord {
+            url: self.url.clone(),
+            incarnation: self.incarnation.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            shards: self.owned.clone(),
+            epoch: self.epoch,
+            weights: self.weights.iter().map(|(id, w)| (id.clone(), *w)).collect(),
+        }
+    }
+
+    pub(super) fn handle(&mut self, now_ms: u64, me: &str, event: Event) {
+        match event {
+            Event::Gained(shards) => {
+                self.owned.extend(shards);
+                self.epoch = self.directory.max_epoch().max(self.epoch) + 1;
+                self.claim(now_ms, me);
+            }
+            Event::Lost(shards) => {
+                self.owned.retain(|shard| !shards.contains(shard));
+                // Whoever owned them last does not know whether the word got out.
+                self.releasing.clear();
+                self.claim(now_ms, me);
+            }
+            Event::Leading(leading) => {
+                self.leading = leading;
+                self.fences.clear();
+                self.fence_failures.clear();
+                self.balanced_for = None;
+            }
+            Event::Worker(id, record) => self.worker(now_ms, me, id, record),
+            Event::Released(task, place) => drop(self.released.insert(task, place)),
+            Event::TaskStatus(task, status) => match status {
+                Some(status) => {
+                    let known = self.statuses.get(&task);
+                    // What a former owner says late does not count.
+                    if known.is_none_or(|known| known.epoch <= status.epoch) {
+                        self.statuses.insert(task, status);
+                    }
+                }
+                None => drop(self.statuses.remove(&task)),
+            },
+            Event::PlanFailure(name, trace) => match trace {
+                Some(trace) => drop(self.plan_failures.insert(name, trace)),
+                None => drop(self.plan_failures.remove(&name)),
+            },
+            Event::Weights(weights) => {
+                self.weights = weights;
+                self.claim(now_ms, me);
+            }
+            Event::Fenced {
+                connector,
+                generation,
+                outcome,
+            } => match outcome {
+                Ok(()) => drop(self.fences.insert(connector, (generation, true))),
+                Err(trace) => {
+                    drop(self.fence_failures.insert(connector, (generation, trace)));
+                }
+            },
+            _ => {}
+        }
+    }
+
+    fn worker(&mut self, now_ms: u64, me: &str, id: String, record: Option<WorkerRecord>) {
+        if id == me {
+            // This start of it knows better; what an earlier one said is over.
+            return;
+        }
+        if let Some(record) = &record
+            && record.epoch >= self.epoch
+            && !record.shards.is_disjoint(&self.owned)
+        {
+            // Two gained the shard without knowing of each other, or its former owner spoke late: the
+            // group says that it is ours.
+            self.epoch = record.epoch + 1;
+            self.claim(now_ms, me);
+        }
+        self.directory.set(now_ms, &id, record);
+    }
+
+    fn claim(&mut self, now_ms: u64, me: &str) {
+        let own = self.own_record();
+        self.directory.set(now_ms, me, Some(own));
+    }
+
+    /// Whether the task may run here: its shard is owned, and whoever had it before has let it go.
+    pub(super) fn may_run(&self, id: &TaskId, placement: &Placement) -> bool {
+        self.owned.contains(&placement.shard) && self.is_settled(id, placement)
+    }
+
+    /// Whether no move of the task is under way.
+    pub(super) fn is_settled(&self, id: &TaskId, placement: &Placement) -> bool {
+        placement.from.is_none() || self.released.get(id) == Some(&placement.place)
+    }
+
+    /// Whether it is this worker's to say that the task has been let go, and it has not said so.
+    pub(super) fn must_release(&mut self, id: &TaskId, placement: &Placement) -> bool {
+        let owned = placement.from.is_some_and(|from| self.owned.contains(&from));
+        if !owned || self.is_settled(id, placement) {
+            return false;
+        }
+        let asked = self.releasing.insert(id.clone(), placement.place);
+        asked != Some(placement.place)
+    }
+
+    /// What another worker says of a task; UNASSIGNED until the one that owns its shard has spoken.
+    pub(super) fn status_of(
+        &self,
+        me: &str,
+        id: &TaskId,
+        placement: Option<Placement>,
+    ) -> Option<PlacedStatus> {
+        let known = self.statuses.get(id);
+        let owner = placement.and_then(|placement| self.directory.owner(placement.shard));
+        let is_current = |known: &&RemoteStatus| {
+            let record = self.directory.worker(&known.worker);
+            owner == Some(&*known.worker)
+                && known.worker != me
+                && record.is_some_and(|record| record.incarnation == known.incarnation)
+        };
+        if let Some(current) = known.filter(is_current) {
+            return Some(PlacedStatus {
+                status: current.status.clone(),
+                worker: current.worker.clone(),
+            });
+        }
+        let worker = owner.or(known.map(|known| &*known.worker))?;
+        Some(PlacedStatus {
+            status: Status::of(State::Unassigned),
+            worker: worker.to_owned(),
+        })
+    }
+
+    pub(super) fn failure_of(&self, connector: &str) -> Option<String> {
+        self.plan_failures.get(connector).cloned()
+    }
+
+    /// Whether fencing for this generation has yet to be asked for; notes that it is now.
+    pub(super) fn should_fence(&mut self, connector: &str, generation: u64) -> bool {
+        let failed = self.fence_failures.get(connector);
+        if failed.is_some_and(|(failed, _)| *failed == generation)
+            || self
+                .fences
+                .get(connector)
+                .is_some_and(|(asked, _)| *asked == generation)
+        {
+            return false;
+        }
+        self.fences.insert(connector.to_owned(), (generation, false));
+        true
+    }
+
+    pub(super) fn is_fenced(&self, connector: &str, generation: u64) -> bool {
+        self.fences.get(connector) == Some(&(generation, true))
+    }
+
+    pub(super) fn fence_failure(&self, connector: &str) -> Option<&str> {
+        let failure = self.fence_failures.get(connector);
+        failure.map(|(_, trace)| trace.as_str())
+    }
+
+    /// Fence again, whatever came of it before.
+    pub(super) fn forget_fence(&mut self, connector: &str) {
+        if self.fence_failures.remove(connector).is_some() {
+            self.fences.remove(connector);
+        }
+    }
+
+    pub(super) fn balance_due_ms(&self) -> Option<u64> {
+        if !self.leading {
+            return None;
+        }
+        let settled_ms = self.directory.changed_ms() + SETTLE_MS;
+        let live = self.directory.live();
+        let balanced = self.balanced_for.as_ref();
+        let same = balanced.is_some_and(|set| set.iter().map(String::as_str).eq(live));
+        Some(if same {
+            self.next_balance_ms.max(settled_ms)
+        } else {
+            settled_ms
+        })
+    }
+
+    /// Whether tasks may be moved now, and why. Every shard has to have an owner: where one has none,
+    /// its tasks are about to move by themselves.
+    pub(super) fn balance_occasion(
+        &mut self,
+        now_ms: u64,
+        stayers: BTreeSet<String>,
+    ) -> Option<Occasion> {
+        let complete = u32::try_from(self.directory.owners().len()) == Ok(self.shards);
+        if !complete || now_ms < self.directory.changed_ms() + SETTLE_MS {
+            return None;
+        }
+        if self.balanced_for.as_ref() != Some(&stayers) {
+            self.balanced_for = Some(stayers);
+            self.next_balance_ms = now_ms + BALANCE_EVERY_MS;
+            return Some(Occasion::Membership);
+        }
+        if now_ms >= self.next_balance_ms {
+            self.next_balance_ms = now_ms + BALANCE_EVERY_MS;
+            return Some(Occasion::Weights);
+        }
+        None
+    }
+}
