@@ -41,6 +41,9 @@ pub enum KafkaError {
         /// Kafka's words.
         reason: String,
     },
+    /// A topic of the cluster of workers cannot be used as it is.
+    #[error("{0}")]
+    InternalTopic(String),
     /// Nobody answers.
     #[error("no answer from Kafka at {bootstrap_servers} within {seconds} s: {reason}")]
     Unreachable {

@@ -178,7 +178,7 @@ impl Kafka {
         self.group_client(ClientKind::Consumer, &settings.overrides, Some(group))
     }
 
-    fn group_client(
+    pub(crate) fn group_client(
         &self,
         kind: ClientKind,
         overrides: &ConfigMap,
@@ -228,7 +228,7 @@ fn is_nothing(reason: &str) -> bool {
     reason.contains("group id does not exist")
 }
 
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, KafkaError> + Send + 'static,
 ) -> Result<T, KafkaError> {
     match tokio::task::spawn_blocking(work).await {
