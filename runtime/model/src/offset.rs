@@ -83,6 +83,23 @@ impl fmt::Display for SourceOffset {
     }
 }
 
+/// The key of the record in an offsets topic that keeps how far `connector` has read in
+/// `partition`: Kafka Connect's `["connector",{partition}]`, without spaces.
+pub fn offset_record_key(connector: &str, partition: &SourcePartition) -> Vec<u8> {
+    format!("[{},{partition}]", Value::from(connector)).into_bytes()
+}
+
+/// The connector and the partition of a record in an offsets topic; none if the key is not one of
+/// [`offset_record_key`]'s form: a topic can hold what others wrote.
+pub fn parse_offset_record_key(key: &[u8]) -> Option<(String, SourcePartition)> {
+    let (connector, Fields(fields)): (String, Fields) = serde_json::from_slice(key).ok()?;
+    if fields.values().any(is_nested) {
+        return None;
+    }
+    let partition = serde_json::to_string(&fields).ok()?;
+    Some((connector, SourcePartition(partition)))
+}
+
 fn canonical(what: &'static str, json: &str) -> Result<String, OffsetError> {
     let not_an_object = |reason: String| OffsetError::NotAnObject {
         what,
@@ -90,13 +107,17 @@ fn canonical(what: &'static str, json: &str) -> Result<String, OffsetError> {
         reason,
     };
     let Fields(fields) = serde_json::from_str(json).map_err(|e| not_an_object(e.to_string()))?;
-    if let Some((field, _)) = fields.iter().find(|(_, v)| v.is_array() || v.is_object()) {
+    if let Some((field, _)) = fields.iter().find(|(_, value)| is_nested(value)) {
         return Err(OffsetError::NotFlat {
             what,
             field: field.clone(),
         });
     }
     serde_json::to_string(&fields).map_err(|e| not_an_object(e.to_string()))
+}
+
+fn is_nested(value: &Value) -> bool {
+    value.is_array() || value.is_object()
 }
 
 /// The fields of an object, sorted: serde_json's own order depends on the features of a build. A
@@ -155,6 +176,27 @@ mod tests {
             SourceOffset::parse(r#"{"a":{"b":1}}"#),
             Err(OffsetError::NotFlat { what: "offset", .. })
         ));
+    }
+
+    #[test]
+    fn keys_of_records_are_connects() {
+        let partition = SourcePartition::parse(r#"{"b":1,"a":"x"}"#).unwrap();
+        let key = offset_record_key("my \"own\" source", &partition);
+        assert_eq!(
+            String::from_utf8(key.clone()).unwrap(),
+            r#"["my \"own\" source",{"a":"x","b":1}]"#
+        );
+        let parsed = parse_offset_record_key(&key);
+        assert_eq!(parsed, Some(("my \"own\" source".to_owned(), partition)));
+        // Whoever else wrote it may order fields and use spaces.
+        let parsed = parse_offset_record_key(br#"[ "c" , {"b":1, "a":"x"} ]"#).unwrap();
+        assert_eq!(
+            offset_record_key("c", &parsed.1),
+            br#"["c",{"a":"x","b":1}]"#
+        );
+        for bad in [&b""[..], b"{}", b"[]", br#"["c"]"#, br#"["c",[1]]"#, br#"[1,{}]"#, br#"["c",{},1]"#, b"\xff"] {
+            assert_eq!(parse_offset_record_key(bad), None, "{bad:?}");
+        }
     }
 
     proptest! {
