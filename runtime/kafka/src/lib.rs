@@ -15,6 +15,7 @@ mod rebalance;
 mod record_batch;
 mod retention;
 mod topics;
+mod transactions;
 
 pub use acks::{BatchAcks, FailureKind, Outcome, RecordFailure};
 pub use client_config::{ClientConfigError, ClientKind, Translated, translate};
@@ -25,6 +26,7 @@ pub use group_offsets::{Committed, GroupSettings, Wanted};
 pub use producer::{ProduceError, ProducerHandle, Rows};
 pub use record_batch::RecordBatch;
 pub use topics::TopicSpec;
+pub use transactions::{TransactionError, TransactionalProducer};
 
 /// A Kafka partition: topic and number.
 pub type TopicPartition = (String, i32);
