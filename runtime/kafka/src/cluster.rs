@@ -69,6 +69,9 @@ pub enum KafkaError {
     /// Offsets of a group could not be set from outside.
     #[error("change the offsets of the group: {0}")]
     GroupOffsets(String),
+    /// A transactional id could not be taken from whoever has it.
+    #[error("shut out the owner of a transactional id: {0}")]
+    Fence(String),
     /// The embedded cluster.
     #[error("run the embedded Kafka: {0}")]
     Embedded(String),

@@ -24,6 +24,7 @@ mod state_producer;
 mod tail_thread;
 mod topic_tail;
 mod topics;
+mod transactions;
 
 pub use acks::{BatchAcks, FailureKind, Outcome, RecordFailure};
 pub use client_config::{ClientConfigError, ClientKind, Translated, translate};
@@ -42,6 +43,7 @@ pub use record_batch::RecordBatch;
 pub use state_producer::{StateProducer, StateWrite};
 pub use topic_tail::{StateRecord, TailSink, TopicTail};
 pub use topics::TopicSpec;
+pub use transactions::{TransactionError, TransactionalProducer};
 
 /// A Kafka partition: topic and number.
 pub type TopicPartition = (String, i32);

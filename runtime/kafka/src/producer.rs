@@ -1,6 +1,7 @@
 //! Producers, shared by all tasks with the same client settings.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,10 +68,10 @@ pub struct Rows<'a> {
 }
 
 pub(crate) struct SharedProducer {
-    producer: ThreadedProducer<AckContext>,
+    pub(crate) producer: ThreadedProducer<AckContext>,
 }
 
-struct AckContext {
+pub(crate) struct AckContext {
     log: QuietLog,
     retention: Option<Arc<Retention>>,
 }
@@ -116,6 +117,7 @@ fn failure(error: &RdKafkaError) -> RecordFailure {
         ) => FailureKind::Record,
         Some(
             Code::TopicAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed
             | Code::ClusterAuthorizationFailed
             | Code::Authentication
             | Code::SaslAuthenticationFailed,
@@ -173,11 +175,31 @@ impl ProducerHandle {
     /// # Errors
     /// [`ProduceError::Fatal`]: then `acks` does not hear of all rows.
     pub async fn produce(&self, rows: Rows<'_>, acks: &Arc<BatchAcks>) -> Result<(), ProduceError> {
+        self.produce_some(rows, 0..usize::MAX, acks).await
+    }
+
+    /// The same with those rows only that are in `range`; `acks` hears of them only.
+    ///
+    /// # Errors
+    /// As [`ProducerHandle::produce`].
+    pub async fn produce_some(
+        &self,
+        rows: Rows<'_>,
+        range: Range<usize>,
+        acks: &Arc<BatchAcks>,
+    ) -> Result<(), ProduceError> {
         let producer = &self.0.producer;
         let mut headers = rows.headers.map(Headers::rows);
-        let mut skip = rows.skip.iter().copied().peekable();
+        let before = rows
+            .skip
+            .partition_point(|&row| (row as usize) < range.start);
+        let mut skip = rows.skip.iter().copied().skip(before).peekable();
         let mut skipped = 0;
-        for (row, (key, value)) in rows.keys.iter().zip(rows.values.iter()).enumerate() {
+        let records = rows.keys.iter().zip(rows.values.iter()).enumerate();
+        if let Some(headers) = &mut headers {
+            headers.by_ref().take(range.start).for_each(drop);
+        }
+        for (row, (key, value)) in records.take(range.end).skip(range.start) {
             let row_headers = headers.as_mut().and_then(Iterator::next);
             if skip.next_if(|&skip| skip as usize == row).is_some() {
                 skipped += 1;

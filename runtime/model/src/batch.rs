@@ -66,6 +66,18 @@ pub fn kept_rows<T: Copy>(column: &[T], kept: &[bool]) -> Vec<T> {
         .collect()
 }
 
+/// Where a transaction of the connector's own ends (`transaction.boundary=connector`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Boundary {
+    /// Not here.
+    #[default]
+    None,
+    /// Here; what is in it counts.
+    Commit,
+    /// Here; its records are dropped, its positions count.
+    Abort,
+}
+
 /// The first `rows` rows of a batch are covered by this position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -75,6 +87,8 @@ pub struct Checkpoint {
     pub partition: SourcePartition,
     /// How far.
     pub offset: SourceOffset,
+    /// Whether a transaction ends here.
+    pub boundary: Boundary,
 }
 
 /// The answer to one poll that brought records. Every list was checked against `rows` when the

@@ -4,6 +4,7 @@
 use crate::config::{self, ConfigMap};
 use crate::definition::{self, Definition};
 use crate::error_handling::{self, DeadLetterQueue};
+use crate::exactly_once::{self, ExactlyOnceConfig};
 use crate::herder::RestartPolicy;
 use crate::names::is_topic_name;
 use crate::plugin::PluginKind;
@@ -81,6 +82,8 @@ pub struct ConnectorConfig {
     pub dead_letters: Option<DeadLetterQueue>,
     /// `topic.creation.default.*`; none: the connector leaves it to the broker.
     pub topic_creation: Option<TopicCreation>,
+    /// `exactly.once.support`, `transaction.boundary`, `offsets.storage.topic`; sources only.
+    pub exactly_once: ExactlyOnceConfig,
     /// `producer.override.*` without the prefix.
     pub producer_overrides: ConfigMap,
     /// `consumer.override.*` without the prefix.
@@ -98,11 +101,7 @@ pub struct KeyProblem {
 
 /// Keys of Kafka Connect whose absence would change what happens to records, so that accepting
 /// them without doing what they say would be a lie.
-const NOT_YET: [(&str, &str); 4] = [
-    (
-        "offsets.storage.topic",
-        "an offsets topic of its own is not available yet; remove the key",
-    ),
+const NOT_YET: [(&str, &str); 3] = [
     (
         "transforms",
         "transforms are not available yet; remove the key",
@@ -146,26 +145,6 @@ impl ConnectorConfig {
                 problem(key, message.to_owned());
             }
         }
-        if config
-            .get("exactly.once.support")
-            .is_some_and(|v| v.trim().eq_ignore_ascii_case("required"))
-        {
-            problem(
-                "exactly.once.support",
-                "exactly-once is not available yet; remove the key, or ask for \"requested\", and \
-                 expect at-least-once"
-                    .to_owned(),
-            );
-        }
-        if config
-            .get("transaction.boundary")
-            .is_some_and(|v| !v.trim().eq_ignore_ascii_case("poll"))
-        {
-            problem(
-                "transaction.boundary",
-                "transactions are not available yet; remove the key".to_owned(),
-            );
-        }
         let topics = match kind {
             PluginKind::Source => None,
             PluginKind::Sink => match sink_topics(config) {
@@ -193,6 +172,13 @@ impl ConnectorConfig {
                 ),
             );
         }
+        let exactly_once = match kind {
+            PluginKind::Source => ExactlyOnceConfig::of(config).unwrap_or_else(|more| {
+                problems.extend(more);
+                ExactlyOnceConfig::default()
+            }),
+            PluginKind::Sink => ExactlyOnceConfig::default(),
+        };
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -216,6 +202,7 @@ impl ConnectorConfig {
                 == Some(true),
             dead_letters,
             topic_creation: topic_creation(config),
+            exactly_once,
             producer_overrides: config::with_prefix_removed(config, "producer.override."),
             consumer_overrides: config::with_prefix_removed(config, "consumer.override."),
         })
@@ -464,6 +451,9 @@ pub fn definitions(kind: PluginKind) -> Vec<Definition> {
                 "Replicas of topics that this connector creates; -1: the broker's default.",
             ),
         ]),
+    }
+    if kind == PluginKind::Source {
+        all.extend(exactly_once::definitions());
     }
     all
 }

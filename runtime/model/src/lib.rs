@@ -9,6 +9,7 @@ pub mod config_log;
 pub mod connector_config;
 pub mod definition;
 pub mod error_handling;
+pub mod exactly_once;
 pub mod failpoint;
 pub mod herder;
 pub mod names;

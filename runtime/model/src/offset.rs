@@ -194,7 +194,16 @@ mod tests {
             offset_record_key("c", &parsed.1),
             br#"["c",{"a":"x","b":1}]"#
         );
-        for bad in [&b""[..], b"{}", b"[]", br#"["c"]"#, br#"["c",[1]]"#, br#"[1,{}]"#, br#"["c",{},1]"#, b"\xff"] {
+        for bad in [
+            &b""[..],
+            b"{}",
+            b"[]",
+            br#"["c"]"#,
+            br#"["c",[1]]"#,
+            br#"[1,{}]"#,
+            br#"["c",{},1]"#,
+            b"\xff",
+        ] {
             assert_eq!(parse_offset_record_key(bad), None, "{bad:?}");
         }
     }

@@ -193,7 +193,8 @@ impl Plugin {
     /// # Errors
     /// If the instance cannot be made.
     pub async fn source_task(&self, setup: &TaskSetup) -> Result<SourceTask, CallError> {
-        SourceTask::new(&self.shared, &self.pre, setup).await
+        let own_transactions = self.description.own_transactions;
+        SourceTask::new(&self.shared, &self.pre, setup, own_transactions).await
     }
 
     /// A sink task, not started yet.
@@ -236,6 +237,7 @@ async fn describe(
             id: TaskId::new("describe", 0),
             tasks: 0,
             generation: 0,
+            exactly_once: false,
         },
         config: ConfigMap::new(),
         limits: shared.limits,

@@ -34,6 +34,7 @@ pub struct SourceTask {
     instance: Instance<SourceOnly>,
     context: TaskContext,
     config: ConfigMap,
+    own_transactions: bool,
 }
 
 impl SourceTask {
@@ -41,6 +42,7 @@ impl SourceTask {
         shared: &Arc<Shared>,
         pre: &InstancePre<HostState>,
         setup: &TaskSetup,
+        own_transactions: bool,
     ) -> Result<Self, CallError> {
         let instance =
             Instance::new(shared, pre, setup, |store, i| SourceOnly::new(store, i)).await?;
@@ -48,6 +50,7 @@ impl SourceTask {
             instance,
             context: setup.context.clone(),
             config: setup.config.clone(),
+            own_transactions,
         })
     }
 
@@ -93,7 +96,7 @@ impl SourceTask {
             .await??;
         match polled {
             wit::Polled::Records((wit::Rows::Built(columns), checkpoints)) => {
-                let batch = source_columns::batch(columns, checkpoints);
+                let batch = source_columns::batch(columns, checkpoints, self.own_transactions);
                 if batch.is_err() {
                     self.instance.discard();
                 }
@@ -161,7 +164,7 @@ pub(crate) fn context_to_guest(context: &TaskContext) -> types::Context {
         task: context.id.task,
         tasks: context.tasks,
         generation: context.generation,
-        exactly_once: false,
+        exactly_once: context.exactly_once,
         recycled: false,
     }
 }

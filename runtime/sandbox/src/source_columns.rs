@@ -1,7 +1,7 @@
 //! What a source's poll answered, checked before anybody relies on it: a guest may lie about
 //! every length and index.
 
-use tidegate_model::batch::{Checkpoint, EncodedPart, Headers, NO_SCHEMA, SourceBatch};
+use tidegate_model::batch::{Boundary, Checkpoint, EncodedPart, Headers, NO_SCHEMA, SourceBatch};
 use tidegate_model::columns::ByteColumn;
 use tidegate_model::names::is_topic_name;
 use tidegate_model::offset::{SourceOffset, SourcePartition};
@@ -23,10 +23,11 @@ fn malformed(reason: impl ToString) -> CallError {
     CallError::malformed(EXPORT, reason)
 }
 
-/// Takes columns and checkpoints from a guest.
+/// Takes columns and checkpoints from a guest; `own_transactions` is what it said in `describe`.
 pub(crate) fn batch(
     columns: Columns,
     checkpoints: Vec<wit::Checkpoint>,
+    own_transactions: bool,
 ) -> Result<SourceBatch, CallError> {
     let rows = columns.rows as usize;
     // Before anything is made of this size: columns may be left out, so a guest can claim rows that
@@ -105,7 +106,7 @@ pub(crate) fn batch(
         },
         headers,
         schemas: columns.schemas,
-        checkpoints: positions(rows, checkpoints)?,
+        checkpoints: positions(rows, checkpoints, own_transactions)?,
     })
 }
 
@@ -166,7 +167,11 @@ fn header_column(rows: usize, headers: HeaderColumn) -> Result<Headers, CallErro
     })
 }
 
-fn positions(rows: usize, checkpoints: Vec<wit::Checkpoint>) -> Result<Vec<Checkpoint>, CallError> {
+fn positions(
+    rows: usize,
+    checkpoints: Vec<wit::Checkpoint>,
+    own_transactions: bool,
+) -> Result<Vec<Checkpoint>, CallError> {
     let mut before = 0;
     checkpoints
         .into_iter()
@@ -179,7 +184,12 @@ fn positions(rows: usize, checkpoints: Vec<wit::Checkpoint>) -> Result<Vec<Check
                 )));
             }
             before = checkpoint.rows;
-            if checkpoint.boundary != wit::Boundary::None {
+            let boundary = match checkpoint.boundary {
+                wit::Boundary::None => Boundary::None,
+                wit::Boundary::Commit => Boundary::Commit,
+                wit::Boundary::Abort => Boundary::Abort,
+            };
+            if boundary != Boundary::None && !own_transactions {
                 return Err(malformed(
                     "a transaction boundary, which describe did not announce (own-transactions)",
                 ));
@@ -190,6 +200,7 @@ fn positions(rows: usize, checkpoints: Vec<wit::Checkpoint>) -> Result<Vec<Check
                     .map_err(CallError::offset(EXPORT))?,
                 offset: SourceOffset::parse(&checkpoint.offset)
                     .map_err(CallError::offset(EXPORT))?,
+                boundary,
             })
         })
         .collect()

@@ -25,6 +25,8 @@ pub struct TaskContext {
     pub tasks: u32,
     /// Grows with every new set of task configurations.
     pub generation: u64,
+    /// Whether the records of this source and their positions share transactions.
+    pub exactly_once: bool,
 }
 
 /// Everything an instance is made with.

@@ -125,12 +125,14 @@ fn checkpoint_bytes(checkpoint: &Checkpoint) -> usize {
 mod tests {
     use super::*;
     use tidegate_kafka::RecordFailure;
+    use tidegate_model::batch::Boundary;
 
     fn checkpoint(n: u32) -> Checkpoint {
         Checkpoint {
             rows: 1,
             partition: SourcePartition::parse(r#"{"f":"a"}"#).unwrap(),
             offset: SourceOffset::parse(&format!(r#"{{"n":{n}}}"#)).unwrap(),
+            boundary: Boundary::None,
         }
     }
 

@@ -221,6 +221,7 @@ async fn run(
             id: spec.id.clone(),
             tasks: spec.tasks,
             generation: spec.generation,
+            exactly_once: false,
         },
         config: guest_view(&info.description, &spec.task_config),
         limits: settings.limits,

@@ -205,6 +205,7 @@ fn setup(
             id: TaskId::new(connector, 0),
             tasks: 0,
             generation: 0,
+            exactly_once: false,
         },
         config: guest_view(&info.description, config),
         limits: environment.settings.limits,

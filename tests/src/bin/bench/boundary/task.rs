@@ -52,6 +52,7 @@ fn setup(config: &[(&str, usize)]) -> TaskSetup {
             id: TaskId::new("boundary", 0),
             tasks: 1,
             generation: 1,
+            exactly_once: false,
         },
         config: config.iter().map(text).collect(),
         limits: Limits::default(),
