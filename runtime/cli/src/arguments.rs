@@ -18,6 +18,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Runs a worker in one process, against any Kafka.
     Standalone(Standalone),
+    /// Runs one worker of a cluster: as many as you start with the same group.id share the work.
+    Worker(Worker),
     /// Runs a worker with a Kafka in memory, for trying out; nothing of it is kept.
     Dev(Dev),
     /// Uploads, lists and deletes plugins.
@@ -33,6 +35,13 @@ pub(crate) enum Command {
         server: Server,
         #[command(subcommand)]
         command: ConnectorCommand,
+    },
+    /// Shows who is in the cluster and what runs where; sends workers away.
+    Cluster {
+        #[command(flatten)]
+        server: Server,
+        #[command(subcommand)]
+        command: ClusterCommand,
     },
     /// Prints completions for a shell, for example: tidegate completions bash >
     /// /etc/bash_completion.d/tidegate
@@ -53,6 +62,15 @@ pub(crate) struct Standalone {
     /// A component to upload at the start; may be given several times.
     #[arg(long = "plugin", value_name = "FILE")]
     pub(crate) plugins: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) logging: Logging,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Worker {
+    /// The worker's configuration, with Kafka Connect's keys of distributed mode; docs/cluster.md
+    /// has an example.
+    pub(crate) worker_properties: PathBuf,
     #[command(flatten)]
     pub(crate) logging: Logging,
 }
@@ -209,6 +227,28 @@ pub(crate) enum ConnectorCommand {
     Delete {
         /// Which connector.
         name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Shows workers, the leader, shards, tasks, weights and moves that are under way.
+    Status {
+        /// Print the worker's answer as JSON.
+        #[arg(long)]
+        json: bool,
+        /// Show it again every so many seconds, until interrupted.
+        #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1")]
+        watch: Option<u64>,
+    },
+    /// Has a worker give all its tasks to the others and end, for good. For a restart, SIGTERM and
+    /// group.instance.id are better: nothing moves then.
+    Remove {
+        /// Its id, as cluster status shows it.
+        worker: String,
+        /// Return at once, and not when it has gone.
+        #[arg(long)]
+        no_wait: bool,
     },
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tidegate_kafka::EmbeddedKafka;
 use tidegate_model::config::ConfigMap;
-use tidegate_worker::WorkerSettings;
+use tidegate_worker::{Mode, WorkerSettings};
 
 use crate::arguments::Dev;
 use crate::error::CliError;
@@ -23,11 +23,12 @@ pub(crate) fn run(options: &Dev) -> Result<(), CliError> {
     let raw = settings(options, state.path().display().to_string())?;
     let kafka = EmbeddedKafka::start()?;
     let bootstrap_servers = kafka.bootstrap_servers().to_owned();
-    let settings = WorkerSettings::parse(&raw, Some(kafka))?;
+    let settings = WorkerSettings::parse(&raw, Mode::Dev(kafka))?;
     eprintln!("{NOTICE}");
     let start = AtStart {
         plugins: &options.plugins,
         connectors: &options.connectors,
+        distributed: false,
     };
     worker_process::run(settings, &start, |addresses| {
         let url = addresses.first().map_or("", String::as_str);

@@ -39,12 +39,15 @@ pub(crate) enum CliError {
     Start(std::io::Error),
     /// The worker cannot be reached.
     #[error(
-        "no worker answers at {url}: {reason}; start one with tidegate dev, or give its address with --url"
+        "no worker answers at {url}: {reason}; start one with tidegate dev or tidegate worker, or give its address with --url"
     )]
     Unreachable { url: String, reason: String },
     /// The worker refused.
     #[error("{message} (HTTP {code})")]
     Refused { code: u16, message: String },
+    /// The worker lost its place in the cluster for good.
+    #[error("this worker cannot be a member of the cluster any more: {0}")]
+    NotAMember(String),
     /// Something is not running.
     #[error("{0}")]
     Unhealthy(String),

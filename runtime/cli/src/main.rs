@@ -3,6 +3,7 @@
 
 mod arguments;
 mod client;
+mod cluster;
 mod connector;
 mod dev;
 mod error;
@@ -11,6 +12,7 @@ mod plugin;
 mod properties;
 mod standalone;
 mod table;
+mod worker;
 mod worker_process;
 
 use std::process::ExitCode;
@@ -28,7 +30,7 @@ fn main() -> ExitCode {
     // must not die of one, but they write to sockets with their own error handling.
     let serves = std::env::args()
         .nth(1)
-        .is_some_and(|first| first == "standalone" || first == "dev");
+        .is_some_and(|first| ["standalone", "worker", "dev"].contains(&first.as_str()));
     if !serves {
         sigpipe::reset();
     }
@@ -51,9 +53,11 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<(), CliError> {
     match arguments.command {
         Command::Standalone(options) => standalone::run(&options),
+        Command::Worker(options) => worker::run(&options),
         Command::Dev(options) => dev::run(&options),
         Command::Plugin { server, command } => plugin::run(&server, command),
         Command::Connector { server, command } => connector::run(&server, command),
+        Command::Cluster { server, command } => cluster::run(&server, command),
         Command::Completions { shell } => {
             let mut command = Arguments::command();
             clap_complete::generate(shell, &mut command, "tidegate", &mut std::io::stdout());

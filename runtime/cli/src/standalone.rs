@@ -1,6 +1,6 @@
 //! `tidegate standalone`.
 
-use tidegate_worker::WorkerSettings;
+use tidegate_worker::{Mode, WorkerSettings};
 
 use crate::arguments::Standalone;
 use crate::error::CliError;
@@ -10,10 +10,11 @@ use crate::{logging, properties, worker_process};
 pub(crate) fn run(options: &Standalone) -> Result<(), CliError> {
     logging::start(&options.logging)?;
     let raw = properties::properties(&options.worker_properties)?;
-    let settings = WorkerSettings::parse(&raw, None)?;
+    let settings = WorkerSettings::parse(&raw, Mode::Standalone)?;
     let start = AtStart {
         plugins: &options.plugins,
         connectors: &options.connectors,
+        distributed: false,
     };
     worker_process::run(settings, &start, |addresses| {
         tracing::info!("worker ready at {}", addresses.join(", "));

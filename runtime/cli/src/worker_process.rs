@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
-use tidegate_cluster::{SledStore, StateStore};
+use tidegate_cluster::SledStore;
 use tidegate_kafka::Kafka;
 use tidegate_sandbox::{CompilerCommand, Sandbox, SandboxOptions};
-use tidegate_worker::{Worker, WorkerSettings};
+use tidegate_worker::{Coordination, Ended, Worker, WorkerSettings, cluster_settings};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -34,6 +34,8 @@ pub(crate) struct AtStart<'a> {
     pub(crate) plugins: &'a [PathBuf],
     /// Connectors to create or configure.
     pub(crate) connectors: &'a [PathBuf],
+    /// Whether it is one of many.
+    pub(crate) distributed: bool,
 }
 
 /// Runs a worker until a signal.
@@ -73,13 +75,13 @@ async fn serve(
     let metrics_handle = PrometheusBuilder::new()
         .install_recorder()
         .map_err(|e| CliError::Start(std::io::Error::other(e)))?;
-    let worker = build(settings).await?;
+    let worker = build(settings, start.distributed).await?;
     let (stop, stopped) = watch::channel(false);
     let (addresses, servers) = listen(&worker, metrics_handle, &stopped).await?;
     announce(&addresses);
     for (path, component) in start.plugins.iter().zip(plugins) {
         if let Err(error) = worker.upload(component).await {
-            worker.shut_down().await;
+            worker.shut_down(false).await;
             return Err(CliError::Usage(format!(
                 "upload {}: {error}",
                 path.display()
@@ -90,13 +92,20 @@ async fn serve(
         match worker.put_config(&name, config).await {
             Ok(_) => {}
             Err(error) => {
-                worker.shut_down().await;
+                worker.shut_down(false).await;
                 return Err(CliError::Usage(format!("create connector {name}: {error}")));
             }
         }
     }
-    signals.next().await;
-    tracing::info!("stopping; a second signal ends the process at once");
+    let ended = tokio::select! {
+        () = signals.next() => None,
+        ended = worker.ended() => Some(ended),
+    };
+    match &ended {
+        None => tracing::info!("stopping; a second signal ends the process at once"),
+        Some(Ended::Removed) => tracing::info!("removed from the cluster; stopping"),
+        Some(Ended::Failed(_)) => tracing::error!("stopping"),
+    }
     tokio::spawn(async move {
         signals.next().await;
         tracing::warn!("ended by a second signal");
@@ -112,12 +121,15 @@ async fn serve(
     if timeout(REST_DRAIN, answered).await.is_err() {
         tracing::warn!("requests are still open; the tasks end without waiting for them");
     }
-    worker.shut_down().await;
+    worker.shut_down(ended == Some(Ended::Removed)).await;
     tracing::info!("stopped");
-    Ok(())
+    match ended {
+        Some(Ended::Failed(reason)) => Err(CliError::NotAMember(reason)),
+        _ => Ok(()),
+    }
 }
 
-async fn build(settings: WorkerSettings) -> Result<Worker, CliError> {
+async fn build(settings: WorkerSettings, distributed: bool) -> Result<Worker, CliError> {
     for directory in &settings.directories {
         if !directory.is_dir() {
             tracing::warn!(
@@ -147,8 +159,16 @@ async fn build(settings: WorkerSettings) -> Result<Worker, CliError> {
         },
         limits: settings.limits,
     })?;
-    let store: Arc<dyn StateStore> = Arc::new(SledStore::open(&settings.state_directory)?);
-    Ok(Worker::start(settings, store, sandbox, kafka).await?)
+    let coordination = if distributed {
+        Coordination::Cluster(Box::new(cluster_settings(&settings)?))
+    } else {
+        let store = Arc::new(SledStore::open(&settings.state_directory)?);
+        Coordination::Standalone {
+            log: store.clone(),
+            store,
+        }
+    };
+    Ok(Worker::start(settings, coordination, sandbox, kafka).await?)
 }
 
 type Server = tokio::task::JoinHandle<()>;

@@ -38,8 +38,9 @@ pub(crate) async fn topics(
 fn internal(topic: &StateTopic, purpose: &'static str, compacted: bool) -> InternalTopic {
     InternalTopic {
         name: topic.name.clone(),
-        property: topic.property,
-        purpose,
+        property: topic.property.to_owned(),
+        replication_property: topic.replication_property.to_owned(),
+        purpose: purpose.to_owned(),
         partitions: topic.partitions,
         replication_factor: topic.replication_factor,
         configs: topic.configs.clone(),

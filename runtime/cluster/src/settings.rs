@@ -12,6 +12,8 @@ use crate::secret::SecretKey;
 pub struct StateTopic {
     /// The key of the worker's configuration that names it.
     pub property: &'static str,
+    /// The key that says how many replicas it has.
+    pub replication_property: &'static str,
     /// Its name.
     pub name: String,
     /// Its partitions, if it has to be created; -1: the broker's default.

@@ -19,6 +19,7 @@ mod producer;
 mod quiet;
 mod rebalance;
 mod record_batch;
+mod records_at;
 mod retention;
 mod state_producer;
 mod tail_thread;

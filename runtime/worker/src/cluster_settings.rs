@@ -42,9 +42,10 @@ pub fn cluster_settings(settings: &WorkerSettings) -> Result<ClusterSettings, Se
         own("tidegate.plugins.topic", "plugins"),
         own("tidegate.shards.topic", "shards"),
     );
-    let config_topic = topic(&keys, "config.storage.topic", config_name, "config.storage.", "1")?;
+    let config_topic = topic(&keys, CONFIG, config_name)?;
     let one = |property, name| StateTopic {
         property,
+        replication_property: config_topic.replication_property,
         name,
         partitions: 1,
         replication_factor: config_topic.replication_factor,
@@ -56,8 +57,8 @@ pub fn cluster_settings(settings: &WorkerSettings) -> Result<ClusterSettings, Se
         url: String::new(),
         incarnation: incarnation(),
         instance_id: raw.get("group.instance.id").cloned(),
-        offsets_topic: topic(&keys, "offset.storage.topic", offsets_name, "offset.storage.", "25")?,
-        status_topic: topic(&keys, "status.storage.topic", status_name, "status.storage.", "5")?,
+        offsets_topic: topic(&keys, OFFSETS, offsets_name)?,
+        status_topic: topic(&keys, STATUS, status_name)?,
         plugins_topic: one("tidegate.plugins.topic", plugins_name),
         shards_topic: StateTopic {
             partitions: shards,
@@ -138,27 +139,52 @@ impl Times {
     }
 }
 
+/// The keys of a topic: its name, its replicas, and what its keys begin with; and how many partitions
+/// it has unless the keys say otherwise, which those of the log cannot.
+struct TopicKeys {
+    name: &'static str,
+    replicas: &'static str,
+    prefix: &'static str,
+    partitions: &'static str,
+}
+
+const CONFIG: TopicKeys = TopicKeys {
+    name: "config.storage.topic",
+    replicas: "config.storage.replication.factor",
+    prefix: "config.storage.",
+    partitions: "1",
+};
+
+const OFFSETS: TopicKeys = TopicKeys {
+    name: "offset.storage.topic",
+    replicas: "offset.storage.replication.factor",
+    prefix: "offset.storage.",
+    partitions: "25",
+};
+
+const STATUS: TopicKeys = TopicKeys {
+    name: "status.storage.topic",
+    replicas: "status.storage.replication.factor",
+    prefix: "status.storage.",
+    partitions: "5",
+};
+
 /// A topic, with the settings that Connect lets users give it: `config.storage.min.insync.replicas`.
-fn topic(
-    keys: &Keys<'_>,
-    property: &'static str,
-    name: String,
-    prefix: &str,
-    partitions: &str,
-) -> Result<StateTopic, SettingsError> {
-    let mut configs = with_prefix_removed(keys.0, prefix);
+fn topic(keys: &Keys<'_>, of: TopicKeys, name: String) -> Result<StateTopic, SettingsError> {
+    let mut configs = with_prefix_removed(keys.0, of.prefix);
     for own in ["topic", "partitions", "replication.factor"] {
         configs.remove(own);
     }
-    let partitions = match partitions {
+    let partitions = match of.partitions {
         "1" => 1,
-        default => keys.number_or(&format!("{prefix}partitions"), default)?,
+        default => keys.number_or(&format!("{}partitions", of.prefix), default)?,
     };
     Ok(StateTopic {
-        property,
+        property: of.name,
+        replication_property: of.replicas,
         name,
         partitions,
-        replication_factor: keys.number_or(&format!("{prefix}replication.factor"), "3")?,
+        replication_factor: keys.number_or(of.replicas, "3")?,
         configs,
     })
 }

@@ -353,7 +353,7 @@ impl SourceLoop {
         let labels = [("connector", self.id.connector.clone())];
         let stored = self
             .store
-            .commit_offsets(&self.id.connector, positions.clone())
+            .commit_offsets(&self.id.connector, None, positions.clone())
             .await;
         if let Err(error) = stored {
             metrics::counter!(metric_names::OFFSET_COMMIT_FAILURES, &labels).increment(1);
@@ -388,7 +388,7 @@ impl SourceLoop {
         let positions = self.state.in_flight.take_committable();
         if !positions.is_empty() {
             self.store
-                .commit_offsets(&self.id.connector, positions)
+                .commit_offsets(&self.id.connector, None, positions)
                 .await?;
         }
         Ok(())

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_cluster::StateStore;
+use tidegate_cluster::{Cluster, StateStore};
 use tidegate_connections::Pools;
-use tidegate_kafka::{ConsumerSettings, GroupSettings, Kafka};
+use tidegate_kafka::{ConsumerSettings, GroupSettings, Kafka, Lease};
 use tidegate_model::connector_config::{ConnectorConfig, KeyProblem, Topics};
 use tidegate_model::herder::{Event, TaskSpec};
 use tidegate_model::plugin::PluginKind;
@@ -40,6 +40,10 @@ pub(crate) struct TaskEnvironment {
     pub(crate) kafka: Kafka,
     pub(crate) store: Arc<dyn StateStore>,
     pub(crate) pools: Arc<Pools>,
+    /// Valid while the worker's shards are its own.
+    pub(crate) lease: Lease,
+    /// None in standalone.
+    pub(crate) cluster: Option<Arc<Cluster>>,
 }
 
 /// What a loop hears from and tells the herder.
@@ -49,6 +53,7 @@ pub(crate) struct Control {
     stop: CancellationToken,
     paused: watch::Receiver<bool>,
     events: mpsc::UnboundedSender<Event>,
+    lease: Lease,
     reported: Option<State>,
     /// Whether records got through since the loop began.
     progressed: bool,
@@ -61,6 +66,7 @@ impl Control {
         stop: CancellationToken,
         paused: watch::Receiver<bool>,
         events: mpsc::UnboundedSender<Event>,
+        lease: Lease,
     ) -> Self {
         Self {
             spec,
@@ -68,6 +74,7 @@ impl Control {
             stop,
             paused,
             events,
+            lease,
             reported: None,
             progressed: false,
         }
@@ -80,6 +87,11 @@ impl Control {
     /// Returns when the task shall stop.
     pub(crate) async fn stopped(&self) {
         self.stop.cancelled().await;
+    }
+
+    /// Whether the task is still this worker's: past its lease another one may run it (D4).
+    pub(crate) fn owns(&self) -> bool {
+        self.lease.is_valid()
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -230,7 +242,7 @@ async fn run(
     };
     match info.kind {
         PluginKind::Source => {
-            let positions = environment.store.offsets(&spec.id.connector).await?;
+            let positions = environment.store.offsets(&spec.id.connector, None).await?;
             let mut task = loaded.plugin.source_task(&setup).await?;
             task.start(&positions).await?;
             let source = SourceLoop {

@@ -6,6 +6,7 @@ use tidegate_kafka::ClientKind;
 use tidegate_model::config::ConfigMap;
 use tidegate_model::connector_config::{self, ConnectorConfig, KeyProblem};
 use tidegate_model::definition::{self, Definition};
+use tidegate_model::herder::PlanOutcome;
 use tidegate_model::names::{TaskId, connector_name};
 use tidegate_model::plugin::{PluginInfo, PluginKind};
 use tidegate_sandbox::{CallError, TaskContext, TaskSetup};
@@ -253,7 +254,7 @@ pub(crate) async fn plan(
                 return Ok(PlanOutcome {
                     tasks: planned.tasks,
                     again_after_ms: info.description.replan_interval_ms,
-                    exactly_once: exactly_once(environment, info, &parsed),
+                    exactly_once: exactly_once(environment, info),
                 });
             }
             Err(CallError::Retriable { reason, after_ms }) if pauses.attempts() < PLAN_ATTEMPTS => {
@@ -263,4 +264,12 @@ pub(crate) async fn plan(
             Err(error) => return Err(error.to_string()),
         }
     }
+}
+
+/// Whether the connector's tasks write with transactions: where the worker may, and the plugin's
+/// positions suffice to resume without repeats.
+fn exactly_once(environment: &TaskEnvironment, info: &PluginInfo) -> bool {
+    environment.settings.exactly_once
+        && info.kind == PluginKind::Source
+        && info.description.exactly_once
 }

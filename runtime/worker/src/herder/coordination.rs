@@ -114,7 +114,10 @@ async fn join(
 fn replay(herder: &mut Herder, event: ClusterEvent) {
     let event = match event {
         ClusterEvent::Log(place, record) => return herder.replay(place, record),
-        ClusterEvent::End(reached) => return drop(reached.send(())),
+        ClusterEvent::End(reached) => {
+            let _ = reached.send(());
+            return;
+        }
         ClusterEvent::Status(StatusRecord::Task(id, status)) => Event::TaskStatus(id, status),
         ClusterEvent::Status(StatusRecord::Worker(id, record)) => Event::Worker(id, record),
         ClusterEvent::Status(StatusRecord::Released(id, place)) => Event::Released(id, place),

@@ -19,7 +19,9 @@ impl Driver {
                 self.read_back();
             }
             ClusterEvent::Status(record) => self.status(record),
-            ClusterEvent::End(reached) => drop(reached.send(())),
+            ClusterEvent::End(reached) => {
+                let _ = reached.send(());
+            }
             ClusterEvent::Gained(shards) => {
                 tracing::info!(shards = shards.len(), "gained shards");
                 self.handle(Event::Gained(shards));

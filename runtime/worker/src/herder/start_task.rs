@@ -21,6 +21,7 @@ impl Driver {
             stop.clone(),
             paused_receiver,
             self.events.clone(),
+            self.environment.lease.clone(),
         );
         let id = spec.id.clone();
         self.tasks.insert(
