@@ -6,10 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+use rustix::time::{ClockId, clock_gettime};
 use tidegate_kafka::{
     Kafka, KafkaSettings, Lease, Membership, MembershipEvent, MembershipSettings, Progress,
 };
 use tidegate_tests::broker::Broker;
+use tidegate_tests::process::{Process, command};
+use tidegate_tests::scratch::Scratch;
 use tidegate_tests::wait::{wait_for, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -17,9 +21,9 @@ const SESSION: Duration = Duration::from_secs(3);
 const HEARTBEAT: Duration = Duration::from_millis(500);
 const SHARDS: usize = 32;
 
-fn kafka(broker: &Broker) -> Kafka {
+fn kafka(bootstrap: &str) -> Kafka {
     let mut settings = KafkaSettings::default();
-    let servers = ("bootstrap.servers".to_owned(), broker.bootstrap());
+    let servers = ("bootstrap.servers".to_owned(), bootstrap.to_owned());
     settings.common.extend([servers]);
     Kafka::new(settings).unwrap().0
 }
@@ -32,7 +36,7 @@ struct Seen {
     goings: usize,
     lost: usize,
     /// When shards came, and whether there was a lease on them.
-    gains: Vec<(Instant, bool)>,
+    gains: Vec<(u64, bool)>,
     failed: Option<String>,
 }
 
@@ -57,6 +61,17 @@ impl Member {
         instance_id: Option<&str>,
         rebalance_timeout: Duration,
     ) -> Self {
+        let bootstrap = broker.bootstrap();
+        Self::join_at(&bootstrap, group, name, instance_id, rebalance_timeout)
+    }
+
+    fn join_at(
+        bootstrap: &str,
+        group: &str,
+        name: &str,
+        instance_id: Option<&str>,
+        rebalance_timeout: Duration,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -75,7 +90,7 @@ impl Member {
         let progress = Arc::new(Progress::default());
         let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
         let membership =
-            Membership::join(&kafka(broker), settings, Arc::clone(&progress), events).unwrap();
+            Membership::join(&kafka(bootstrap), settings, Arc::clone(&progress), events).unwrap();
         let lease = membership.lease();
         let seen = Arc::new(Mutex::new(Seen::default()));
         let is_alive = Arc::new(AtomicBool::new(true));
@@ -124,7 +139,7 @@ fn hear(event: MembershipEvent, seen: &mut Seen, lease: &Lease) {
     match event {
         MembershipEvent::Gained(shards) => {
             seen.owned.extend(shards);
-            seen.gains.push((Instant::now(), lease.is_valid()));
+            seen.gains.push((boot_ms(), lease.is_valid()));
         }
         MembershipEvent::Going { shards, lost, done } => {
             assert!(!(lost && lease.is_valid()), "a lease on lost shards");
@@ -147,6 +162,12 @@ fn settle(what: &str, members: &[&Member]) {
     wait_until(what, LIMIT, || {
         all_are_owned_once(members) && members.iter().all(|m| m.count().abs_diff(fair) <= 1)
     });
+}
+
+/// The clock of leases, which all processes share.
+fn boot_ms() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    (now.tv_sec * 1000 + now.tv_nsec / 1_000_000) as u64
 }
 
 fn create(broker: &Broker, group: &str) {
@@ -197,7 +218,7 @@ fn a_lease_lasts_while_the_member_does() {
     }
     assert!(longest <= SESSION - Duration::from_secs(1), "{longest:?}");
     let (group, held) = member.runtime.block_on(async {
-        let kafka = kafka(broker);
+        let kafka = kafka(&broker.bootstrap());
         let group = kafka.group_description("lasting").await.unwrap().unwrap();
         let held = kafka
             .committed_metadata("lasting", "lasting")
@@ -226,14 +247,13 @@ fn a_member_whose_herder_stands_still_loses_its_lease_before_others_gain_its_sha
     let gains = b.look(|seen| seen.gains.len());
     a.is_alive.store(false, Ordering::Relaxed);
     let ended = wait_for("the lease ends", LIMIT, || {
-        (!a.lease.is_valid()).then(Instant::now)
+        (!a.lease.is_valid()).then(boot_ms)
     });
     wait_until("the other has all", LIMIT, || b.count() == SHARDS);
     let gained = b.look(|seen| seen.gains[gains].0);
     assert!(
         ended < gained,
-        "a lease ended {:?} after the shards went",
-        ended - gained
+        "the shards went at {gained}, the lease ended at {ended}"
     );
     assert!(!a.lease.is_valid());
     assert!(b.lease.is_valid());
@@ -286,4 +306,118 @@ fn without_a_broker_the_lease_ends_and_comes_back() {
     wait_until("the lease is back", LIMIT, || {
         member.lease.is_valid() && member.count() == SHARDS
     });
+}
+
+/// A member in a process of its own, to be treated with signals. It writes what it has seen.
+struct Child {
+    process: Process,
+    _directory: Scratch,
+}
+
+/// One look of it: when, until when its lease holds, how many shards it owns, and how often it
+/// lost some.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    at_ms: u64,
+    until_ms: u64,
+    owned: u64,
+    lost: u64,
+}
+
+impl Child {
+    fn start(broker: &Broker, group: &str) -> Self {
+        let directory = Scratch::new("member");
+        let mut test = command(std::env::current_exe().unwrap());
+        test.args(["--exact", "member_process", "--ignored", "--nocapture"]);
+        test.env("MEMBER_BOOTSTRAP", broker.bootstrap());
+        test.env("MEMBER_GROUP", group);
+        Self {
+            process: Process::spawn(test, &directory.join("log")),
+            _directory: directory,
+        }
+    }
+
+    fn looks(&self) -> Vec<Look> {
+        let log = self.process.log();
+        let look = |line: &str| {
+            let mut numbers = line.strip_prefix("look ")?.split(' ').map(str::parse);
+            let mut next = || numbers.next()?.ok();
+            Some(Look {
+                at_ms: next()?,
+                until_ms: next()?,
+                owned: next()?,
+                lost: next()?,
+            })
+        };
+        // The last line may be half written.
+        let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().filter_map(look).collect()
+    }
+
+    fn last(&self) -> Option<Look> {
+        self.looks().last().copied()
+    }
+}
+
+#[test]
+#[ignore = "run by other tests, in a process of its own"]
+fn member_process() {
+    let (group, bootstrap) = ("MEMBER_GROUP", "MEMBER_BOOTSTRAP");
+    let (Ok(group), Ok(bootstrap)) = (std::env::var(group), std::env::var(bootstrap)) else {
+        return;
+    };
+    let member = Member::join_at(&bootstrap, &group, "child", None, LIMIT);
+    loop {
+        let (lost, owned) = member.look(|seen| (seen.lost, seen.owned.len()));
+        let (now, remaining) = (boot_ms(), member.lease.remaining());
+        let until = if remaining.is_zero() {
+            0
+        } else {
+            now + remaining.as_millis() as u64
+        };
+        println!("look {now} {until} {owned} {lost}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A member and a child that share, and when the member got the rest after `signal`.
+fn take_over(broker: &Broker, group: &str, signal: Signal) -> (Member, Child, u64) {
+    create(broker, group);
+    let member = Member::join(broker, group, "parent", None);
+    let child = Child::start(broker, group);
+    wait_until("both share", LIMIT, || {
+        let half = SHARDS / 2;
+        member.count() == half && child.last().is_some_and(|l| l.owned == half as u64)
+    });
+    let gains = member.look(|seen| seen.gains.len());
+    child.process.signal(signal);
+    wait_until("the other has all", LIMIT, || member.count() == SHARDS);
+    let gained = member.look(|seen| seen.gains[gains].0);
+    (member, child, gained)
+}
+
+#[test]
+fn the_shards_of_a_killed_process_go_to_others_after_its_lease() {
+    let (member, child, gained) = take_over(Broker::shared(), "killed", Signal::KILL);
+    let last = child.last().unwrap();
+    assert!(last.until_ms < gained, "gained at {gained}, but {last:?}");
+    assert!(member.lease.is_valid());
+}
+
+#[test]
+fn a_process_that_was_stopped_wakes_up_without_a_lease() {
+    let (_member, child, gained) = take_over(Broker::shared(), "stopped", Signal::STOP);
+    let last = child.last().unwrap();
+    assert!(last.until_ms < gained, "gained at {gained}, but {last:?}");
+    child.process.signal(Signal::CONT);
+    wait_until("it hears that its shards are lost", LIMIT, || {
+        child.last().unwrap().lost > 0
+    });
+    let looks = child.looks();
+    let awake = looks.iter().filter(|look| look.at_ms > gained);
+    // Until it hears of it, it cannot know but by its lease.
+    let deceived: Vec<_> = awake
+        .filter(|look| look.lost == 0 && look.until_ms > look.at_ms)
+        .collect();
+    assert!(deceived.is_empty(), "{deceived:?}");
 }

@@ -29,7 +29,8 @@ pub enum MembershipEvent {
         /// To be answered when everything that ran on them has ended.
         done: SyncSender<()>,
     },
-    /// The membership cannot go on by itself; the lease has ended.
+    /// The membership cannot go on by itself; the lease has ended. The shards count as lost, without
+    /// another event.
     Failed(String),
 }
 
