@@ -48,6 +48,16 @@ impl Record {
     }
 }
 
+fn record(message: &BorrowedMessage<'_>) -> Record {
+    Record {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers: headers(message),
+    }
+}
+
 fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, Option<Vec<u8>>)> {
     let Some(headers) = message.headers() else {
         return Vec::new();
@@ -89,8 +99,23 @@ impl Kafka {
 
     /// Creates a topic.
     pub fn create_topic(&self, name: &str, partitions: i32) {
-        let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
+        self.create(NewTopic::new(name, partitions, TopicReplication::Fixed(1)));
+    }
+
+    /// Creates a topic that keeps the last record of each key.
+    pub fn create_compacted_topic(&self, name: &str, partitions: i32) {
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        self.create(topic.set("cleanup.policy", "compact"));
+    }
+
+    /// Creates a topic with so many replicas, of which all but one have to have a record.
+    pub fn create_replicated_topic(&self, name: &str, partitions: i32, replicas: i32) {
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
+        self.create(topic);
+    }
+
+    fn create(&self, topic: NewTopic<'_>) {
+        let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
@@ -199,15 +224,38 @@ impl Kafka {
     /// All records that are there now.
     pub fn read(&self, topic: &str) -> Vec<Record> {
         let mut records = Vec::new();
-        self.read_each(topic, |message| {
-            records.push(Record {
-                partition: message.partition(),
-                offset: message.offset(),
-                key: message.key().map(<[u8]>::to_vec),
-                value: message.payload().map(<[u8]>::to_vec),
-                headers: headers(message),
-            });
-        });
+        self.read_each(topic, |message| records.push(record(message)));
+        records
+    }
+
+    /// All records that are there now and belong to no transaction that is open or aborted.
+    pub fn read_committed(&self, topic: &str) -> Vec<Record> {
+        let consumer: BaseConsumer = self
+            .config()
+            .set("group.id", "tests-read-committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .set("isolation.level", "read_committed")
+            .set("auto.offset.reset", "earliest")
+            .create()
+            .unwrap();
+        let mut assignment = TopicPartitionList::new();
+        let mut left = self.partitions(topic);
+        for partition in &left {
+            assignment
+                .add_partition_offset(topic, *partition, Offset::Beginning)
+                .unwrap();
+        }
+        consumer.assign(&assignment).unwrap();
+        let mut records = Vec::new();
+        while !left.is_empty() {
+            let polled = wait_or_give_up(READ_LIMIT, || consumer.poll(Duration::from_secs(1)));
+            match polled.unwrap_or_else(|| panic!("no end of {topic} in {left:?}")) {
+                Ok(message) => records.push(record(&message)),
+                Err(KafkaError::PartitionEOF(partition)) => left.retain(|p| *p != partition),
+                Err(error) => panic!("read {topic}: {error}"),
+            }
+        }
         records
     }
 

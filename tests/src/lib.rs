@@ -3,6 +3,7 @@
 
 pub mod broker;
 pub mod certificates;
+pub mod cluster;
 pub mod files;
 pub mod items;
 pub mod java;
@@ -17,6 +18,7 @@ pub mod process;
 pub mod rest;
 pub mod scratch;
 pub mod tally;
+pub mod streams;
 pub mod target;
 pub mod wait;
 pub mod worker;

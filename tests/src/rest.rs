@@ -127,6 +127,21 @@ impl Rest {
             .unwrap_or_else(|| panic!("no answer to {method} {}{path}", self.base))
     }
 
+    /// The same, with headers.
+    pub fn call_with(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = self.agent.run(request.body(()).unwrap()).unwrap();
+        let status = response.status().as_u16();
+        let text = response.body_mut().read_to_string().unwrap();
+        let body = serde_json::from_str(&text).unwrap_or_default();
+        Answer { status, body, text }
+    }
+
     /// DELETE.
     pub fn delete(&self, path: &str) -> Answer {
         self.send("DELETE", path, None)

@@ -1,4 +1,4 @@
-//! The `tidegate` binary as a standalone worker, and what can be done to it.
+//! The `tidegate` binary as a worker, alone or in a cluster, and what can be done to it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,6 +25,7 @@ pub const STOP_LIMIT: Duration = Duration::from_secs(60);
 pub struct WorkerSetup {
     scratch: Scratch,
     port: u16,
+    subcommand: &'static str,
     properties: BTreeMap<String, String>,
 }
 
@@ -52,6 +53,7 @@ impl WorkerSetup {
         let Self {
             scratch,
             port,
+            subcommand,
             properties,
         } = self;
         let text: String = properties
@@ -62,6 +64,7 @@ impl WorkerSetup {
         let mut worker = Worker {
             scratch,
             port,
+            subcommand,
             connector_files: Vec::new(),
             failpoint: None,
             process: None,
@@ -76,6 +79,7 @@ impl WorkerSetup {
 pub struct Worker {
     scratch: Scratch,
     port: u16,
+    subcommand: &'static str,
     connector_files: Vec<PathBuf>,
     failpoint: Option<String>,
     process: Option<Process>,
@@ -102,8 +106,39 @@ impl Worker {
         WorkerSetup {
             scratch,
             port,
+            subcommand: "standalone",
             properties,
         }
+    }
+
+    /// A worker of a cluster, without what its cluster's workers have in common.
+    pub fn setup_of_cluster(bootstrap: &str) -> WorkerSetup {
+        let scratch = Scratch::new("worker");
+        let port = free_port();
+        let properties = [
+            ("bootstrap.servers", bootstrap.to_owned()),
+            ("listeners", format!("http://127.0.0.1:{port}")),
+            ("tidegate.cache.directory", scratch.text("cache")),
+        ];
+        let properties = properties
+            .map(|(key, value)| (key.to_owned(), value))
+            .into();
+        WorkerSetup {
+            scratch,
+            port,
+            subcommand: "worker",
+            properties,
+        }
+    }
+
+    /// How it calls itself in statuses.
+    pub fn id(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Whether its process was started and has not been ended by a test.
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
     }
 
     /// A running worker with the file connectors.
@@ -170,7 +205,7 @@ impl Worker {
     pub fn launch(&mut self) {
         let mut command = command(paths::tidegate());
         command
-            .arg("standalone")
+            .arg(self.subcommand)
             .arg(self.scratch.join("worker.properties"))
             .args(&self.connector_files)
             // Paths in a connector's configuration may be relative.
@@ -181,7 +216,8 @@ impl Worker {
         self.process = Some(Process::spawn(command, &self.scratch.join("worker.log")));
     }
 
-    fn wait_healthy(&mut self) {
+    /// Waits until it is ready for work.
+    pub fn wait_healthy(&mut self) {
         let rest = self.rest();
         self.process()
             .wait_ready("the worker starts", START_LIMIT, |_| {

@@ -1,0 +1,1 @@
+//! ExactlyOnceSourceIntegrationTest (KIP-618).
