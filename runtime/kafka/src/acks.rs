@@ -10,6 +10,8 @@ use tokio::sync::Notify;
 /// several failures in a batch the last kind decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FailureKind {
+    /// It went down with the transaction that another record doomed.
+    Doomed,
     /// The record itself is at fault (too large, no such partition): sending it again cannot help.
     Record,
     /// Nothing short of a person can help (no permission).

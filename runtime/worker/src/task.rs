@@ -27,10 +27,15 @@ use crate::plugins::Plugins;
 use crate::settings::WorkerSettings;
 use crate::sink_ledger::SinkLedger;
 use crate::sink_loop::SinkLoop;
-use crate::source_loop::SourceLoop;
+use crate::source_delivery::{exactly_once_enabled, source_delivery};
+use crate::source_intake::SourceIntake;
 
 /// A run this long has recovered: the next failure starts with a short pause again.
 const RECOVERED: Duration = Duration::from_secs(60);
+
+/// How long a task that was shut out does not try to shut out the other: by then this worker knows if
+/// the task has moved.
+const FENCED_PAUSE: Duration = Duration::from_secs(10);
 
 /// What every task of a worker shares.
 #[derive(Clone)]
@@ -84,6 +89,20 @@ impl Control {
 
     pub(crate) fn is_paused(&self) -> bool {
         *self.paused.borrow()
+    }
+
+    /// Whether the task is this worker's.
+    pub(crate) fn owns(&self) -> bool {
+        true
+    }
+
+    /// Refuses what only the owner of the task may do (D4).
+    pub(crate) fn check_owner(&self) -> Result<(), TaskError> {
+        if self.owns() {
+            Ok(())
+        } else {
+            Err(TaskError::NotOwner(self.spec.id.clone()))
+        }
     }
 
     /// Returns when the task shall stop, pause or go on.
@@ -141,18 +160,24 @@ pub(crate) async fn supervise(
             tracing::warn!(task = %spec.id, "while stopping: {error}");
             return None;
         }
-        let reason = match error {
+        let (reason, least_pause) = match error {
             TaskError::Failed(trace) => {
                 metrics::counter!(metric_names::TASK_FAILURES, &labels).increment(1);
                 tracing::error!(task = %spec.id, "task failed: {trace}");
                 return Some(trace);
             }
-            TaskError::Recoverable(reason) => reason,
+            TaskError::NotOwner(_) => {
+                tracing::warn!(task = %spec.id, "{error}");
+                control.stopped().await;
+                return None;
+            }
+            TaskError::Recoverable(reason) => (reason, Duration::ZERO),
+            TaskError::Fenced(reason) => (reason, FENCED_PAUSE),
         };
         if std::mem::take(&mut control.progressed) || start.elapsed() > RECOVERED {
             pauses.reset();
         }
-        let pause = pauses.next(None);
+        let pause = pauses.next(None).max(least_pause);
         metrics::counter!(metric_names::TASK_RECOVERIES, &labels).increment(1);
         tracing::warn!(
             task = %spec.id, pause_ms = pause.as_millis() as u64,
@@ -216,12 +241,13 @@ async fn run(
     let grants = granted(&wanted)
         .and_then(|grants| grants.within(connector))
         .map_err(problems)?;
+    let exactly_once = info.kind == PluginKind::Source && exactly_once_enabled(environment);
     let setup = TaskSetup {
         context: TaskContext {
             id: spec.id.clone(),
             tasks: spec.tasks,
             generation: spec.generation,
-            exactly_once: false,
+            exactly_once,
         },
         config: guest_view(&info.description, &spec.task_config),
         limits: settings.limits,
@@ -230,23 +256,23 @@ async fn run(
     };
     match info.kind {
         PluginKind::Source => {
+            // First of all: from here on no older owner of this task commits anything, so what the
+            // offsets say next stays true (D4, D8).
+            let delivery = source_delivery(environment, spec, &config, exactly_once).await?;
+            control.check_owner()?;
             let positions = environment.store.offsets(&spec.id.connector).await?;
             let mut task = loaded.plugin.source_task(&setup).await?;
             task.start(&positions).await?;
-            let source = SourceLoop {
+            let intake = SourceIntake {
                 id: spec.id.clone(),
                 task,
+                config,
                 converters,
                 kafka: environment.kafka.clone(),
-                producer: environment.kafka.producer(&config.producer_overrides)?,
-                store: Arc::clone(&environment.store),
-                max_in_flight_bytes: settings.source_in_flight_max_bytes,
-                flush_interval: settings.offset_flush_interval,
                 creates_topics: settings.topic_creation,
-                state: Default::default(),
-                config,
+                known: Default::default(),
             };
-            source.run(control).await
+            delivery.run(intake, environment, control).await
         }
         PluginKind::Sink => {
             let mut task = loaded.plugin.sink_task(&setup).await?;

@@ -14,9 +14,11 @@ use tokio::time::sleep;
 use crate::backoff::Pauses;
 use crate::connection_keys::{guest_view, public_view};
 use crate::error::WorkerError;
+use crate::exactly_once_problems::exactly_once_problems;
 use crate::grants::Grants;
 use crate::pipeline::Converters;
 use crate::plugins::Loaded;
+use crate::source_delivery::exactly_once_enabled;
 use crate::task::TaskEnvironment;
 
 /// How often a plugin that is not ready to plan is asked again before the connector is FAILED.
@@ -125,6 +127,10 @@ fn problems(environment: &TaskEnvironment, loaded: &Loaded, config: &ConfigMap) 
         Ok(parsed) => {
             if let Err(more) = Converters::of(&parsed) {
                 all.extend(more);
+            }
+            if info.kind == PluginKind::Source {
+                let enabled = exactly_once_enabled(environment);
+                all.extend(exactly_once_problems(&parsed, &info.description, enabled));
             }
             let (kind, overrides, prefix) = match info.kind {
                 PluginKind::Source => (
