@@ -145,4 +145,22 @@ mod tests {
             Some(Outcome::Failed(2, failure(FailureKind::Transient)))
         );
     }
+
+    #[test]
+    fn what_doomed_the_others_is_the_reason() {
+        let acks = BatchAcks::new(3, Arc::default());
+        let failure = |kind| RecordFailure {
+            reason: "x".into(),
+            kind,
+        };
+        for kind in [
+            FailureKind::Doomed,
+            FailureKind::Record,
+            FailureKind::Doomed,
+        ] {
+            acks.failed(failure(kind));
+        }
+        let decides = failure(FailureKind::Record);
+        assert_eq!(acks.outcome(), Some(Outcome::Failed(3, decides)));
+    }
 }

@@ -80,8 +80,13 @@ impl TransactionBounds {
         }
     }
 
-    /// What to do with a batch, in order.
-    pub(crate) fn steps(&self, rows: usize, checkpoints: Vec<Checkpoint>) -> Vec<Step> {
+    /// What to do with a batch, in order. `midway`: a transaction of the connector's own is open.
+    pub(crate) fn steps(
+        &self,
+        midway: bool,
+        rows: usize,
+        checkpoints: Vec<Checkpoint>,
+    ) -> Vec<Step> {
         let mut steps = Vec::new();
         let mut start = 0;
         let mut positions = Positions::new();
@@ -102,14 +107,18 @@ impl TransactionBounds {
             start = covered;
         }
         if start < rows || !positions.is_empty() {
+            let is_between = start == rows && (!midway || !steps.is_empty());
+            let end = match self.within {
+                Within::Poll => End::Commit,
+                // A position between two transactions covers nothing that is not committed, and would
+                // else keep one open that nobody ends.
+                Within::Connector if is_between => End::Commit,
+                Within::Interval(_) | Within::Connector => End::Open,
+            };
             steps.push(Step {
                 rows: start..rows,
                 positions,
-                end: if self.within == Within::Poll {
-                    End::Commit
-                } else {
-                    End::Open
-                },
+                end,
             });
         }
         steps
@@ -139,18 +148,27 @@ mod tests {
     }
 
     /// Rows, how far the last position is, and the end of each step.
-    fn steps(
+    fn steps_from(
+        midway: bool,
         within: Within,
         rows: usize,
         boundaries: &[(u32, Boundary)],
     ) -> Vec<(Range<usize>, String, End)> {
         let checkpoints = boundaries.iter().map(|&(rows, b)| checkpoint(rows, b));
-        let steps = bounds(within).steps(rows, checkpoints.collect());
+        let steps = bounds(within).steps(midway, rows, checkpoints.collect());
         let last = |step: &Step| step.positions.last().map(|(_, offset)| offset.to_string());
         steps
             .iter()
             .map(|step| (step.rows.clone(), last(step).unwrap_or_default(), step.end))
             .collect()
+    }
+
+    fn steps(
+        within: Within,
+        rows: usize,
+        boundaries: &[(u32, Boundary)],
+    ) -> Vec<(Range<usize>, String, End)> {
+        steps_from(false, within, rows, boundaries)
     }
 
     #[test]
@@ -188,6 +206,26 @@ mod tests {
             steps(Within::Connector, 6, &whole),
             [(0..6, at(6), End::Commit)]
         );
+    }
+
+    #[test]
+    fn a_position_between_two_transactions_opens_none() {
+        let at = |n: u32| format!(r#"{{"n":{n}}}"#);
+        let own = Within::Connector;
+        let moved = [(0, Boundary::None)];
+        assert_eq!(steps(own, 0, &moved), [(0..0, at(0), End::Commit)]);
+        assert_eq!(
+            steps_from(true, own, 0, &moved),
+            [(0..0, at(0), End::Open)],
+            "it would commit what the connector has not"
+        );
+        let after = [(2, Boundary::Commit), (2, Boundary::None)];
+        assert_eq!(
+            steps_from(true, own, 2, &after),
+            [(0..2, at(2), End::Commit), (2..2, at(2), End::Commit)]
+        );
+        let before = [(2, Boundary::Commit), (3, Boundary::None)];
+        assert_eq!(steps(own, 3, &before)[1], (2..3, at(3), End::Open));
     }
 
     #[test]

@@ -115,9 +115,11 @@ impl ExactlyOnceLoop {
 
     fn steps(&self, prepared: &mut Prepared) -> Vec<Step> {
         let checkpoints = std::mem::take(&mut prepared.batch.checkpoints);
-        self.transactions
-            .bounds
-            .steps(prepared.batch.rows, checkpoints)
+        self.transactions.bounds.steps(
+            self.transactions.is_midway(),
+            prepared.batch.rows,
+            checkpoints,
+        )
     }
 
     async fn delivered(
