@@ -17,6 +17,7 @@ use tidegate_model::columns::ByteColumn;
 use tidegate_model::config::ConfigMap;
 use tidegate_model::offset::{SourcePartition, offset_record_key};
 use tidegate_tests::broker::Broker;
+use tidegate_tests::wait::wait_or_give_up;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -91,7 +92,9 @@ fn committed_records(broker: &Broker, topic: &str) -> Vec<KeyAndValue> {
     consumer.assign(&assignment).unwrap();
     let mut records = Vec::new();
     loop {
-        match consumer.poll(TIMEOUT).expect("an answer") {
+        // It also returns without an answer, whatever time is left.
+        let answer = wait_or_give_up(TIMEOUT, || consumer.poll(Duration::from_secs(1)));
+        match answer.expect("records, or the end") {
             Ok(message) => {
                 let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
                 records.push((owned(message.key()), owned(message.payload())));

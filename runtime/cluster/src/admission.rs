@@ -35,7 +35,7 @@ pub(crate) async fn topics(
     Ok(u32::try_from(shards).unwrap_or(0))
 }
 
-fn internal(topic: &StateTopic, purpose: &'static str, compacted: bool) -> InternalTopic {
+pub(crate) fn internal(topic: &StateTopic, purpose: &'static str, compacted: bool) -> InternalTopic {
     InternalTopic {
         name: topic.name.clone(),
         property: topic.property.to_owned(),

@@ -227,9 +227,7 @@ impl StateTopics {
             &kafka,
             producer.clone(),
             lease.clone(),
-            &settings.offsets_topic.name,
-            &settings.plugins_topic.name,
-            settings.component_directory.clone(),
+            &settings,
         )?;
         let shared = Arc::new(Shared {
             kafka,

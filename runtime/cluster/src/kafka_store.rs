@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidegate_kafka::{Kafka, KafkaError, Lease, StateProducer};
 use tidegate_model::config_log::PluginEntry;
 
+use crate::admission::internal;
 use crate::offset_table::OffsetTable;
 use crate::plugin_topic;
+use crate::settings::{ClusterSettings, StateTopic};
 use crate::store::{Positions, StateStore, StoreError, StoreFuture};
 
 /// The store of a cluster's worker.
@@ -17,7 +19,9 @@ pub(crate) struct KafkaStore {
     producer: StateProducer,
     lease: Lease,
     offsets: Arc<OffsetTable>,
-    /// `offsets.storage.topic` of connectors, opened when one is first used.
+    /// As the workers' topic is, so are those of connectors (`offsets.storage.topic`).
+    offsets_topic: StateTopic,
+    /// Opened when one is first used.
     own_offsets: Mutex<HashMap<String, Arc<OffsetTable>>>,
     plugins_topic: String,
     /// Plugins by digest, so that a start need not fetch them again.
@@ -29,35 +33,44 @@ impl KafkaStore {
         kafka: &Kafka,
         producer: StateProducer,
         lease: Lease,
-        offsets_topic: &str,
-        plugins_topic: &str,
-        components: PathBuf,
+        settings: &ClusterSettings,
     ) -> Result<Self, KafkaError> {
+        let offsets_topic = settings.offsets_topic.clone();
         Ok(Self {
             kafka: kafka.clone(),
             producer,
             lease,
-            offsets: Arc::new(OffsetTable::open(kafka, offsets_topic)?),
+            offsets: Arc::new(OffsetTable::open(kafka, &offsets_topic.name)?),
+            offsets_topic,
             own_offsets: Mutex::default(),
-            plugins_topic: plugins_topic.to_owned(),
-            components,
+            plugins_topic: settings.plugins_topic.name.clone(),
+            components: settings.component_directory.clone(),
         })
     }
 
-    fn table(&self, own_topic: Option<&str>) -> Result<Arc<OffsetTable>, KafkaError> {
+    async fn table(&self, own_topic: Option<&str>) -> Result<Arc<OffsetTable>, KafkaError> {
         let Some(topic) = own_topic else {
             return Ok(Arc::clone(&self.offsets));
         };
-        let mut tables = self
-            .own_offsets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(table) = tables.get(topic) {
+        if let Some(table) = self.own_tables().get(topic) {
             return Ok(Arc::clone(table));
         }
-        let table = Arc::new(OffsetTable::open(&self.kafka, topic)?);
-        tables.insert(topic.to_owned(), Arc::clone(&table));
-        Ok(table)
+        let spec = StateTopic {
+            property: "offsets.storage.topic",
+            name: topic.to_owned(),
+            ..self.offsets_topic.clone()
+        };
+        let spec = internal(&spec, "source connector offsets", true);
+        self.kafka.ensure_internal_topic(&spec).await?;
+        let opened = Arc::new(OffsetTable::open(&self.kafka, topic)?);
+        let mut tables = self.own_tables();
+        Ok(Arc::clone(tables.entry(topic.to_owned()).or_insert(opened)))
+    }
+
+    fn own_tables(&self) -> MutexGuard<'_, HashMap<String, Arc<OffsetTable>>> {
+        self.own_offsets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn read_offsets(
@@ -65,9 +78,9 @@ impl KafkaStore {
         connector: &str,
         own_topic: Option<&str>,
     ) -> Result<Positions, KafkaError> {
-        let mut found = self.table(None)?.read(connector).await?;
+        let mut found = self.offsets.read(connector).await?;
         if own_topic.is_some() {
-            let own = self.table(own_topic)?.read(connector).await?;
+            let own = self.table(own_topic).await?.read(connector).await?;
             found.retain(|(partition, _)| !own.iter().any(|(p, _)| p == partition));
             found.extend(own);
         }
@@ -120,7 +133,8 @@ impl StateStore for KafkaStore {
         const ACTION: &str = "commit source offsets";
         let (connector, own_topic) = (connector.to_owned(), own_topic.map(str::to_owned));
         Box::pin(async move {
-            let table = self.table(own_topic.as_deref()).map_err(failed(ACTION))?;
+            let table = self.table(own_topic.as_deref()).await;
+            let table = table.map_err(failed(ACTION))?;
             if !self.lease.is_valid() {
                 // Whoever has the shard now may be further already (D4).
                 return Err(StoreError::Storage {

@@ -10,6 +10,8 @@ use tokio::sync::Notify;
 /// several failures in a batch the last kind decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FailureKind {
+    /// It went down with the transaction that another record doomed.
+    Doomed,
     /// The record itself is at fault (too large, no such partition): sending it again cannot help.
     Record,
     /// Nothing short of a person can help (no permission).
@@ -142,5 +144,23 @@ mod tests {
             acks.outcome(),
             Some(Outcome::Failed(2, failure(FailureKind::Transient)))
         );
+    }
+
+    #[test]
+    fn what_doomed_the_others_is_the_reason() {
+        let acks = BatchAcks::new(3, Arc::default());
+        let failure = |kind| RecordFailure {
+            reason: "x".into(),
+            kind,
+        };
+        for kind in [
+            FailureKind::Doomed,
+            FailureKind::Record,
+            FailureKind::Doomed,
+        ] {
+            acks.failed(failure(kind));
+        }
+        let decides = failure(FailureKind::Record);
+        assert_eq!(acks.outcome(), Some(Outcome::Failed(3, decides)));
     }
 }

@@ -122,6 +122,8 @@ fn failure(error: &RdKafkaError) -> RecordFailure {
             | Code::Authentication
             | Code::SaslAuthenticationFailed,
         ) => FailureKind::Permanent,
+        // What librdkafka answers in a transaction that can only be aborted.
+        Some(Code::State | Code::PurgeQueue | Code::PurgeInflight) => FailureKind::Doomed,
         _ => FailureKind::Transient,
     };
     RecordFailure {

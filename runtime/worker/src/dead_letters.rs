@@ -118,13 +118,13 @@ impl DeadLetters {
                 metrics::counter!(metric_names::DEAD_LETTERS, &labels).increment(count as u64);
                 Ok(())
             }
-            Ok(Ok(Outcome::Failed(_, failure))) if failure.kind == FailureKind::Transient => {
-                Err(transient(failure.reason))
-            }
-            Ok(Ok(Outcome::Failed(_, failure))) => Err(DeadLetterError::Permanent {
-                topic: self.queue.topic.clone(),
-                reason: failure.reason,
-            }),
+            Ok(Ok(Outcome::Failed(_, failure))) => match failure.kind {
+                FailureKind::Transient | FailureKind::Doomed => Err(transient(failure.reason)),
+                FailureKind::Record | FailureKind::Permanent => Err(DeadLetterError::Permanent {
+                    topic: self.queue.topic.clone(),
+                    reason: failure.reason,
+                }),
+            },
             Ok(Err(error)) => Err(error),
             Err(_) => Err(transient(format!(
                 "no ack within {} s",

@@ -1,8 +1,9 @@
 //! How a task's loop ends badly, and what a request to the worker can end in.
 
 use tidegate_cluster::{AppendError, ClusterError, StoreError};
-use tidegate_kafka::KafkaError;
+use tidegate_kafka::{KafkaError, TransactionError};
 use tidegate_model::connector_config::KeyProblem;
+use tidegate_model::names::TaskId;
 use tidegate_sandbox::{CallError, LoadError};
 
 /// Why a task's loop ended without being asked to.
@@ -14,6 +15,13 @@ pub enum TaskError {
     /// Starting again from the last committed position can help; the worker does so by itself.
     #[error("{0}")]
     Recoverable(String),
+    /// Somebody else has opened the task's transactional id. It may be the rightful owner, so the
+    /// worker starts the task again only after a while, if it is then still its own (D4).
+    #[error("{0}")]
+    Fenced(String),
+    /// The task is not this worker's any more: it ends here and starts nowhere but at its owner (D4).
+    #[error("this worker does not own task {0} any more")]
+    NotOwner(TaskId),
 }
 
 impl From<CallError> for TaskError {
@@ -32,6 +40,20 @@ impl From<KafkaError> for TaskError {
             // An outage is not a reason to fail a task.
             KafkaError::Unreachable { .. } => Self::Recoverable(error.to_string()),
             other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
+impl From<TransactionError> for TaskError {
+    fn from(error: TransactionError) -> Self {
+        let text = error.to_string();
+        match error {
+            TransactionError::Fenced { .. } => Self::Fenced(text),
+            TransactionError::Unknown { .. } | TransactionError::Abortable { .. } => {
+                Self::Recoverable(text)
+            }
+            TransactionError::Failed { .. } => Self::Failed(text),
+            TransactionError::Client(error) => error.into(),
         }
     }
 }

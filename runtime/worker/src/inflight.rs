@@ -79,7 +79,9 @@ impl InFlight {
                     FailureKind::Record | FailureKind::Permanent => {
                         return Err(TaskError::Failed(text));
                     }
-                    FailureKind::Transient => return Err(TaskError::Recoverable(text)),
+                    FailureKind::Doomed | FailureKind::Transient => {
+                        return Err(TaskError::Recoverable(text));
+                    }
                 }
             }
             if let Some(sent) = self.sent.pop_front() {
@@ -190,6 +192,7 @@ mod tests {
             (FailureKind::Record, true, true),
             (FailureKind::Record, false, false),
             (FailureKind::Transient, true, false),
+            (FailureKind::Doomed, true, false),
             (FailureKind::Permanent, true, false),
         ] {
             let mut inflight = InFlight::default();

@@ -65,6 +65,7 @@ impl SinkLoop {
             if control.is_stopping() {
                 return Ok(());
             }
+            control.check_owner()?;
             self.consumer.set_paused(control.is_paused());
             control.report(if control.is_paused() {
                 State::Paused

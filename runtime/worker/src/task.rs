@@ -27,10 +27,15 @@ use crate::plugins::Plugins;
 use crate::settings::WorkerSettings;
 use crate::sink_ledger::SinkLedger;
 use crate::sink_loop::SinkLoop;
-use crate::source_loop::SourceLoop;
+use crate::source_delivery::source_delivery;
+use crate::source_intake::SourceIntake;
 
 /// A run this long has recovered: the next failure starts with a short pause again.
 const RECOVERED: Duration = Duration::from_secs(60);
+
+/// How long a task that was shut out does not try to shut out the other: by then this worker knows if
+/// the task has moved.
+const FENCED_PAUSE: Duration = Duration::from_secs(10);
 
 /// What every task of a worker shares.
 #[derive(Clone)]
@@ -98,6 +103,15 @@ impl Control {
         *self.paused.borrow()
     }
 
+    /// Refuses what only the owner of the task may do (D4).
+    pub(crate) fn check_owner(&self) -> Result<(), TaskError> {
+        if self.owns() {
+            Ok(())
+        } else {
+            Err(TaskError::NotOwner(self.spec.id.clone()))
+        }
+    }
+
     /// Returns when the task shall stop, pause or go on.
     pub(crate) async fn changed(&mut self) {
         tokio::select! {
@@ -153,18 +167,24 @@ pub(crate) async fn supervise(
             tracing::warn!(task = %spec.id, "while stopping: {error}");
             return None;
         }
-        let reason = match error {
+        let (reason, least_pause) = match error {
             TaskError::Failed(trace) => {
                 metrics::counter!(metric_names::TASK_FAILURES, &labels).increment(1);
                 tracing::error!(task = %spec.id, "task failed: {trace}");
                 return Some(trace);
             }
-            TaskError::Recoverable(reason) => reason,
+            TaskError::NotOwner(_) => {
+                tracing::warn!(task = %spec.id, "{error}");
+                control.stopped().await;
+                return None;
+            }
+            TaskError::Recoverable(reason) => (reason, Duration::ZERO),
+            TaskError::Fenced(reason) => (reason, FENCED_PAUSE),
         };
         if std::mem::take(&mut control.progressed) || start.elapsed() > RECOVERED {
             pauses.reset();
         }
-        let pause = pauses.next(None);
+        let pause = pauses.next(None).max(least_pause);
         metrics::counter!(metric_names::TASK_RECOVERIES, &labels).increment(1);
         tracing::warn!(
             task = %spec.id, pause_ms = pause.as_millis() as u64,
@@ -233,7 +253,7 @@ async fn run(
             id: spec.id.clone(),
             tasks: spec.tasks,
             generation: spec.generation,
-            exactly_once: false,
+            exactly_once: spec.exactly_once,
         },
         config: guest_view(&info.description, &spec.task_config),
         limits: settings.limits,
@@ -242,23 +262,28 @@ async fn run(
     };
     match info.kind {
         PluginKind::Source => {
-            let positions = environment.store.offsets(&spec.id.connector, None).await?;
+            // First of all: from here on no older owner of this task commits anything, so what the
+            // offsets say next stays true (D4, D8).
+            let delivery = source_delivery(environment, spec, &config).await?;
+            if spec.exactly_once && is_outdated(environment, control).await? {
+                return Ok(());
+            }
+            control.check_owner()?;
+            let own_topic = config.exactly_once.offsets_topic.as_deref();
+            let connector = &spec.id.connector;
+            let positions = environment.store.offsets(connector, own_topic).await?;
             let mut task = loaded.plugin.source_task(&setup).await?;
             task.start(&positions).await?;
-            let source = SourceLoop {
+            let intake = SourceIntake {
                 id: spec.id.clone(),
                 task,
+                config,
                 converters,
                 kafka: environment.kafka.clone(),
-                producer: environment.kafka.producer(&config.producer_overrides)?,
-                store: Arc::clone(&environment.store),
-                max_in_flight_bytes: settings.source_in_flight_max_bytes,
-                flush_interval: settings.offset_flush_interval,
                 creates_topics: settings.topic_creation,
-                state: Default::default(),
-                config,
+                known: Default::default(),
             };
-            source.run(control).await
+            delivery.run(intake, environment, control).await
         }
         PluginKind::Sink => {
             let mut task = loaded.plugin.sink_task(&setup).await?;
@@ -284,6 +309,15 @@ async fn run(
             sink.run(control).await
         }
     }
+}
+
+/// Whether the task was told to stop by what is in the log now. Its producer may have shut out one of a
+/// later generation, if it was slow to start: this one must not go on then (KIP-618).
+async fn is_outdated(environment: &TaskEnvironment, control: &Control) -> Result<bool, TaskError> {
+    if let Some(cluster) = &environment.cluster {
+        cluster.read_log_to_end().await?;
+    }
+    Ok(control.is_stopping())
 }
 
 /// The consumer group of a sink, named as in Connect.

@@ -15,9 +15,11 @@ use tokio::time::sleep;
 use crate::backoff::Pauses;
 use crate::connection_keys::{guest_view, public_view};
 use crate::error::WorkerError;
+use crate::exactly_once_problems::exactly_once_problems;
 use crate::grants::Grants;
 use crate::pipeline::Converters;
 use crate::plugins::Loaded;
+use crate::source_delivery::exactly_once_enabled;
 use crate::task::TaskEnvironment;
 
 /// How often a plugin that is not ready to plan is asked again before the connector is FAILED.
@@ -126,6 +128,10 @@ fn problems(environment: &TaskEnvironment, loaded: &Loaded, config: &ConfigMap) 
         Ok(parsed) => {
             if let Err(more) = Converters::of(&parsed) {
                 all.extend(more);
+            }
+            if info.kind == PluginKind::Source {
+                let enabled = exactly_once_enabled(environment);
+                all.extend(exactly_once_problems(&parsed, &info.description, enabled));
             }
             let (kind, overrides, prefix) = match info.kind {
                 PluginKind::Source => (
@@ -237,7 +243,7 @@ pub(crate) async fn plan(
     let positions = match info.kind {
         PluginKind::Source => environment
             .store
-            .offsets(connector, None)
+            .offsets(connector, parsed.exactly_once.offsets_topic.as_deref())
             .await
             .map_err(|e| e.to_string())?,
         PluginKind::Sink => Vec::new(),
@@ -254,7 +260,8 @@ pub(crate) async fn plan(
                 return Ok(PlanOutcome {
                     tasks: planned.tasks,
                     again_after_ms: info.description.replan_interval_ms,
-                    exactly_once: exactly_once(environment, info),
+                    exactly_once: info.kind == PluginKind::Source
+                        && exactly_once_enabled(environment),
                 });
             }
             Err(CallError::Retriable { reason, after_ms }) if pauses.attempts() < PLAN_ATTEMPTS => {
@@ -264,12 +271,4 @@ pub(crate) async fn plan(
             Err(error) => return Err(error.to_string()),
         }
     }
-}
-
-/// Whether the connector's tasks write with transactions: where the worker may, and the plugin's
-/// positions suffice to resume without repeats.
-fn exactly_once(environment: &TaskEnvironment, info: &PluginInfo) -> bool {
-    environment.settings.exactly_once
-        && info.kind == PluginKind::Source
-        && info.description.exactly_once
 }

@@ -44,9 +44,19 @@ impl Herder {
             return Vec::new();
         };
         let mut records = Vec::new();
-        if self.log.cluster().feature() != Some(PROTOCOL_VERSION) {
-            let version = PROTOCOL_VERSION;
-            records.push(ConfigRecord::Feature { version });
+        if self.log.cluster().feature().is_none() {
+            records.push(ConfigRecord::Feature {
+                version: PROTOCOL_VERSION,
+            });
+            // A Kafka Connect's connectors are taken over: nobody but the user knows when they may
+            // run here.
+            for name in self.log.connectors().keys() {
+                records.extend(task_records(name, 0, &[], false));
+                records.push(ConfigRecord::Target {
+                    name: name.clone(),
+                    state: TargetState::Stopped,
+                });
+            }
         }
         let is_known = self.log.cluster().leader().is_some_and(|leader| {
             leader.worker == self.me && leader.incarnation == cluster.incarnation()

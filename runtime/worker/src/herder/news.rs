@@ -5,9 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tidegate_cluster::{ClusterEvent, StatusRecord};
 use tidegate_model::config_log::ConfigRecord;
 use tidegate_model::herder::Event;
+use tidegate_model::names::TaskId;
 use tidegate_model::state::State;
 
 use super::{Driver, Ended, Log};
+use crate::source_delivery::transactional_id;
 
 impl Driver {
     pub(super) fn news(&mut self, event: ClusterEvent) {
@@ -105,7 +107,7 @@ impl Driver {
             return;
         };
         let group = &cluster.settings().group;
-        let ids = (0..ids).map(|task| crate::fencing::transactional_id(group, &connector, task));
+        let ids = (0..ids).map(|task| transactional_id(group, &TaskId::new(&*connector, task)));
         let (ids, kafka) = (ids.collect(), self.environment.kafka.clone());
         let events = self.events.clone();
         tokio::spawn(async move {

@@ -33,7 +33,11 @@ impl Driver {
         );
         let environment = self.environment.clone();
         let events = self.events.clone();
-        let grace = environment.settings.graceful_timeout;
+        // A shard that goes is waited for by the whole group, and the lease runs meanwhile.
+        let session = self.environment.cluster.as_ref();
+        let session = session.map(|cluster| cluster.settings().session_timeout / 2);
+        let graceful = environment.settings.graceful_timeout;
+        let grace = session.map_or(graceful, |half| half.min(graceful));
         tokio::spawn(async move {
             // A loop of its own, so that even a panic in it is an end that the herder hears of.
             let mut supervised = tokio::spawn(supervise(environment, spec, control));

@@ -2,8 +2,10 @@
 //!
 //! Task t of n emits the numbers t, t + n, t + 2n, ... below `records`: the key is the prefix and
 //! the number modulo `keys`, the value is the number. Its partition is {"task": t}, its offset
-//! {"n": next number}.
+//! {"n": next number}. With `transaction.records` it sets transactions of its own of so many records each,
+//! of which every `abort.every`-th is aborted.
 
+use tidegate_sdk::Boundary;
 use tidegate_sdk::prelude::*;
 
 /// What to emit.
@@ -29,6 +31,12 @@ pub struct Config {
     /// The rest after each poll, in milliseconds.
     #[config(key = "interval.ms", default = 0)]
     interval: Duration,
+    /// Records in each of its own transactions; 0: it sets none.
+    #[config(key = "transaction.records", default = 0)]
+    transaction_records: u64,
+    /// Every so many of them one is aborted; 0: none.
+    #[config(key = "abort.every", default = 0)]
+    abort_every: u64,
     /// How many tasks there are.
     #[config(internal, default = 1)]
     task_count: u64,
@@ -51,6 +59,7 @@ impl Connector for Keyed {
         Description::new("keyed-source", env!("CARGO_PKG_VERSION"))
             .documentation("Emits numbered records with keys.")
             .exactly_once()
+            .own_transactions()
     }
 
     fn plan(request: &PlanRequest<'_, Config>) -> Result<Vec<RawConfig>> {
@@ -100,9 +109,38 @@ impl SourceTask for Keyed {
             let value = format!("{:.<width$}", self.next, width = self.config.value_bytes);
             records.push().key(key).value(value);
             self.next += self.config.task_count;
+            let boundary = self.boundary();
+            if boundary != Boundary::None {
+                let offset = Offset::new().with("n", self.next);
+                records.checkpoint_with(&self.partition, &offset, boundary);
+            }
         }
         records.checkpoint(&self.partition, &Offset::new().with("n", self.next));
         Ok(records.into())
+    }
+}
+
+impl Keyed {
+    /// What ends with the record before `next`.
+    fn boundary(&self) -> Boundary {
+        let Config {
+            transaction_records,
+            abort_every,
+            task_count,
+            records,
+            ..
+        } = self.config;
+        let done = self.next / task_count;
+        let ends = self.next >= records || done.is_multiple_of(transaction_records);
+        if transaction_records == 0 || !ends {
+            return Boundary::None;
+        }
+        let transaction = done.div_ceil(transaction_records);
+        if abort_every > 0 && transaction.is_multiple_of(abort_every) {
+            Boundary::Abort
+        } else {
+            Boundary::Commit
+        }
     }
 }
 
