@@ -97,7 +97,6 @@ fn garbage_in_the_config_topic_stops_nobody() {
         (Some("task-good-7"), "{}"),
         (Some("commit-good"), r#"{"tasks":99}"#),
         (Some("who-knows"), "?"),
-        (None, "keyless"),
     ];
     kafka.produce("garbage-configs", garbage);
     cluster.worker(0).stop();
