@@ -67,7 +67,9 @@ impl Cluster {
             files,
             name: name.to_owned(),
             bootstrap: bootstrap.to_owned(),
-            properties: properties.map(|(key, value)| (key.to_owned(), value)).into(),
+            properties: properties
+                .map(|(key, value)| (key.to_owned(), value))
+                .into(),
             static_members: false,
             workers: Vec::new(),
         }
@@ -165,9 +167,7 @@ impl Cluster {
 
     /// What `cluster status` says, as the first worker that answers sees it.
     pub fn status(&self) -> Value {
-        wait_for("a worker tells of the cluster", LIMIT, || {
-            self.try_status()
-        })
+        wait_for("a worker tells of the cluster", LIMIT, || self.try_status())
     }
 
     fn try_status(&self) -> Option<Value> {
@@ -186,7 +186,13 @@ impl Cluster {
             last = self.try_status()?;
             wanted(&last).then(|| last.clone())
         });
-        found.unwrap_or_else(|| panic!("{}: not within {} s: {what}; {last:#}", self.name, LIMIT.as_secs()))
+        found.unwrap_or_else(|| {
+            panic!(
+                "{}: not within {} s: {what}; {last:#}",
+                self.name,
+                LIMIT.as_secs()
+            )
+        })
     }
 
     /// Waits until so many workers share all shards, under a leader.
@@ -196,7 +202,9 @@ impl Cluster {
             let workers = workers(status);
             let shards: u64 = workers.iter().filter_map(|w| w["shards"].as_u64()).sum();
             let has_leader = workers.iter().any(|w| w["leader"] == true);
-            workers.len() == count && shards.to_string() == self.properties["tidegate.shards"] && has_leader
+            workers.len() == count
+                && shards.to_string() == self.properties["tidegate.shards"]
+                && has_leader
         })
     }
 
@@ -211,7 +219,9 @@ impl Cluster {
             let (least, most) = (counts.iter().min(), counts.iter().max());
             counts.len() == members
                 && counts.iter().sum::<usize>() == tasks
-                && least.zip(most).is_some_and(|(least, most)| most - least <= 1)
+                && least
+                    .zip(most)
+                    .is_some_and(|(least, most)| most - least <= 1)
                 && status["moves"] == json!([])
         });
         placed(&status)

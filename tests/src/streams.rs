@@ -56,7 +56,10 @@ impl Streams {
         assert_eq!(self.0.len(), streams, "streams");
         for (stream, numbers) in &self.0 {
             let wrong = (0..).zip(numbers).find(|(at, number)| at != *number);
-            assert_eq!(wrong, None, "stream {stream} repeats or leaves out (expected, found)");
+            assert_eq!(
+                wrong, None,
+                "stream {stream} repeats or leaves out (expected, found)"
+            );
         }
     }
 

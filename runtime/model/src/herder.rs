@@ -92,7 +92,11 @@ impl Herder {
 
     /// Whether every task that was started on one of these shards has ended.
     pub fn is_quiet(&self, shards: &BTreeSet<u32>) -> bool {
-        let on = |task: &TaskRun| task.spec().shard.is_some_and(|shard| shards.contains(&shard));
+        let on = |task: &TaskRun| {
+            task.spec()
+                .shard
+                .is_some_and(|shard| shards.contains(&shard))
+        };
         !self.tasks.values().any(|task| task.is_live() && on(task))
     }
 
@@ -105,7 +109,9 @@ impl Herder {
             let exists = self.exists(task);
             exists && cluster.owned.contains(&placement.shard)
         };
-        self.log.cluster().is_removed(&self.me, cluster.incarnation())
+        self.log
+            .cluster()
+            .is_removed(&self.me, cluster.incarnation())
             && self.is_idle()
             && !self.log.cluster().placements().iter().any(placed_here)
     }
@@ -113,7 +119,11 @@ impl Herder {
     /// Whether no move of the task is under way.
     pub fn is_move_done(&self, id: &TaskId) -> bool {
         let placement = self.log.cluster().placement(id);
-        let settled = |placement| self.cluster.as_ref().is_none_or(|c| c.is_settled(id, &placement));
+        let settled = |placement| {
+            self.cluster
+                .as_ref()
+                .is_none_or(|c| c.is_settled(id, &placement))
+        };
         placement.is_none_or(settled)
     }
 

@@ -33,7 +33,8 @@ fn a_killed_leader_is_replaced() {
     let leader = cluster.leader();
     cluster.worker(leader).kill();
     let other = (leader + 1) % 3;
-    let config = json!({"connector.class": "numbered-source", "topic": "worker-killed", "tasks.max": "1"});
+    let config =
+        json!({"connector.class": "numbered-source", "topic": "worker-killed", "tasks.max": "1"});
     let created = wait_for("a new leader takes a connector", LIMIT, || {
         let answer = cluster.rest(other).put("/connectors/after/config", &config);
         (answer.status != 409).then_some(answer)
@@ -52,7 +53,10 @@ fn the_number_of_tasks_follows_the_configuration() {
     let mut config = numbered(&cluster, "numbers", 5, 2);
     for tasks in [2, 5, 1, 4] {
         config["tasks.max"] = json!(tasks.to_string());
-        cluster.rest(1).put("/connectors/numbers/config", &config).expect(200);
+        cluster
+            .rest(1)
+            .put("/connectors/numbers/config", &config)
+            .expect(200);
         cluster.wait_running("numbers", tasks);
         for number in 0..2 {
             wait_until("every worker knows the tasks", LIMIT, || {
@@ -101,17 +105,29 @@ fn restarts_reach_the_worker_that_has_the_task() {
     cluster.wait_running("three", 3);
     for number in 0..3 {
         let rest = cluster.rest(number);
-        rest.call("POST", "/connectors/three/tasks/1/restart").expect(204);
+        rest.call("POST", "/connectors/three/tasks/1/restart")
+            .expect(204);
         cluster.wait_running("three", 3);
         let both = rest
             .call("POST", "/connectors/three/restart?includeTasks=true")
             .expect(202);
-        assert_eq!(both.body["tasks"][2]["state"], "RESTARTING", "{}", both.text);
+        assert_eq!(
+            both.body["tasks"][2]["state"], "RESTARTING",
+            "{}",
+            both.text
+        );
         cluster.wait_running("three", 3);
         let only_failed = rest
-            .call("POST", "/connectors/three/restart?includeTasks=true&onlyFailed=true")
+            .call(
+                "POST",
+                "/connectors/three/restart?includeTasks=true&onlyFailed=true",
+            )
             .expect(202);
-        assert_eq!(only_failed.body["tasks"][2]["state"], "RUNNING", "{}", only_failed.text);
+        assert_eq!(
+            only_failed.body["tasks"][2]["state"], "RUNNING",
+            "{}",
+            only_failed.text
+        );
         rest.call("POST", "/connectors/nobody/restart").error(404);
     }
 }
@@ -122,7 +138,10 @@ fn a_paused_connector_is_paused_after_a_restart_of_all() {
     let mut cluster = Cluster::of(Broker::shared(), "paused").start_with_connectors(2);
     numbered(&cluster, "paused", 2, 2);
     cluster.wait_running("paused", 2);
-    cluster.rest(1).call("PUT", "/connectors/paused/pause").expect(202);
+    cluster
+        .rest(1)
+        .call("PUT", "/connectors/paused/pause")
+        .expect(202);
     cluster.rest(0).wait_for_state("paused", "PAUSED");
     for number in 0..2 {
         cluster.worker(number).stop();
@@ -132,7 +151,10 @@ fn a_paused_connector_is_paused_after_a_restart_of_all() {
     }
     cluster.wait_members(2);
     cluster.rest(1).wait_for_state("paused", "PAUSED");
-    cluster.rest(0).call("PUT", "/connectors/paused/resume").expect(202);
+    cluster
+        .rest(0)
+        .call("PUT", "/connectors/paused/resume")
+        .expect(202);
     cluster.wait_running("paused", 2);
 }
 
@@ -143,8 +165,14 @@ fn a_removed_worker_gives_everything_away_and_ends() {
     numbered(&cluster, "orders", 6, 6);
     cluster.wait_balanced(3, 6);
     let gone = cluster.id(1);
-    cluster.rest(0).delete("/cluster/workers/nobody:1").error(404);
-    cluster.rest(0).delete(&format!("/cluster/workers/{gone}")).expect(202);
+    cluster
+        .rest(0)
+        .delete("/cluster/workers/nobody:1")
+        .error(404);
+    cluster
+        .rest(0)
+        .delete(&format!("/cluster/workers/{gone}"))
+        .expect(202);
     assert_eq!(cluster.worker(1).wait_ended().code(), Some(0));
     let placed = cluster.wait_balanced(2, 6);
     assert!(placed.values().all(|worker| *worker != gone));
@@ -153,10 +181,16 @@ fn a_removed_worker_gives_everything_away_and_ends() {
     let last = cluster.id(0);
     for number in [1, 2] {
         let id = cluster.id(number);
-        cluster.rest(0).delete(&format!("/cluster/workers/{id}")).expect(202);
+        cluster
+            .rest(0)
+            .delete(&format!("/cluster/workers/{id}"))
+            .expect(202);
         assert_eq!(cluster.worker(number).wait_ended().code(), Some(0));
     }
-    cluster.rest(0).delete(&format!("/cluster/workers/{last}")).error(409);
+    cluster
+        .rest(0)
+        .delete(&format!("/cluster/workers/{last}"))
+        .error(409);
     cluster.wait_running("orders", 6);
 }
 

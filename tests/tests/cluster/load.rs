@@ -41,10 +41,13 @@ impl Load {
         let items_topic = format!("{name}-items");
         kafka.create_topic(&items_topic, 4);
         let texts: Vec<String> = items(0..ITEMS).collect();
-        let keyed: Vec<(String, &String)> = (0..).map(|id: usize| id.to_string()).zip(&texts).collect();
+        let keyed: Vec<(String, &String)> =
+            (0..).map(|id: usize| id.to_string()).zip(&texts).collect();
         kafka.produce(
             &items_topic,
-            keyed.iter().map(|(key, text)| (Some(key.as_str()), text.as_str())),
+            keyed
+                .iter()
+                .map(|(key, text)| (Some(key.as_str()), text.as_str())),
         );
         let target = Target::postgres(Postgres::shared());
         target.execute("CREATE TABLE items (id BIGINT NOT NULL, name TEXT, price DOUBLE PRECISION, is_even BOOLEAN)");
@@ -67,8 +70,14 @@ impl Load {
             source,
             target,
         };
-        load.cluster.rest(1).put("/connectors/numbers/config", &load.source).expect(201);
-        load.cluster.rest(2).put("/connectors/items/config", &sink).expect(201);
+        load.cluster
+            .rest(1)
+            .put("/connectors/numbers/config", &load.source)
+            .expect(201);
+        load.cluster
+            .rest(2)
+            .put("/connectors/items/config", &sink)
+            .expect(201);
         load.cluster.wait_balanced(3, 12);
         load.cluster.wait_running("numbers", 8);
         load
@@ -108,7 +117,10 @@ impl Load {
             let workers = status["workers"].as_array();
             workers.is_some_and(|workers| workers.len() == 2)
         });
-        assert!(!status.to_string().contains(&self.cluster.id(zombie)), "{status}");
+        assert!(
+            !status.to_string().contains(&self.cluster.id(zombie)),
+            "{status}"
+        );
         self.wait_progress();
         self.cluster.resume(zombie);
         self.cluster.wait_members(3);
@@ -124,7 +136,10 @@ impl Load {
         let added = self.cluster.add();
         self.cluster.wait_balanced(4, 12);
         let id = self.cluster.id(added);
-        self.cluster.rest(0).delete(&format!("/cluster/workers/{id}")).expect(202);
+        self.cluster
+            .rest(0)
+            .delete(&format!("/cluster/workers/{id}"))
+            .expect(202);
         assert_eq!(self.cluster.worker(added).wait_ended().code(), Some(0));
         self.cluster.wait_balanced(3, 12);
         self.wait_progress();
@@ -137,12 +152,15 @@ impl Load {
         let cluster = &self.cluster;
         let asked = (0..3).find(|number| *number != zombie).unwrap_or(0);
         wait_until("the configuration is taken", LIMIT, || {
-            let answer = cluster.rest(asked).put("/connectors/numbers/config", &source);
+            let answer = cluster
+                .rest(asked)
+                .put("/connectors/numbers/config", &source);
             answer.status == 200
         });
-        self.cluster.wait_status("the zombie is given up", |status| {
-            status["workers"].as_array().map(Vec::len) == Some(2)
-        });
+        self.cluster
+            .wait_status("the zombie is given up", |status| {
+                status["workers"].as_array().map(Vec::len) == Some(2)
+            });
         self.wait_progress();
         self.cluster.resume(zombie);
         self.cluster.wait_balanced(3, 8);
@@ -165,7 +183,9 @@ impl Load {
         });
         let count = "SELECT count(*) FROM items";
         wait_until("the sink has everything", LIMIT * 2, || {
-            self.target.number(count).is_some_and(|rows| rows >= ITEMS as i64)
+            self.target
+                .number(count)
+                .is_some_and(|rows| rows >= ITEMS as i64)
         });
         let rows = self.target.rows("SELECT id, name FROM items");
         ItemCount::of(ITEMS, rows).assert_exact();

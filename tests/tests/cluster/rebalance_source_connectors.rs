@@ -22,17 +22,24 @@ fn two_connectors_start_one_is_reconfigured_one_is_deleted() {
     let kafka = cluster.kafka();
     kafka.create_topic(&moved, 1);
     first["topic"] = json!(moved);
-    cluster.rest(1).put("/connectors/first/config", &first).expect(200);
-    wait_until("the new topic is written", tidegate_tests::cluster::LIMIT, || {
-        kafka.count(&moved) > 0
-    });
+    cluster
+        .rest(1)
+        .put("/connectors/first/config", &first)
+        .expect(200);
+    wait_until(
+        "the new topic is written",
+        tidegate_tests::cluster::LIMIT,
+        || kafka.count(&moved) > 0,
+    );
     cluster.wait_running("first", 4);
 
     cluster.rest(1).delete("/connectors/first").expect(204);
     for number in 0..2 {
-        wait_until("the deletion is seen", tidegate_tests::cluster::LIMIT, || {
-            cluster.rest(number).get("/connectors").body == json!(["second"])
-        });
+        wait_until(
+            "the deletion is seen",
+            tidegate_tests::cluster::LIMIT,
+            || cluster.rest(number).get("/connectors").body == json!(["second"]),
+        );
     }
     cluster.rest(0).get("/connectors/first/status").error(404);
     cluster.wait_running("second", 4);
@@ -50,8 +57,13 @@ fn work_is_spread_evenly_as_workers_come_and_go() {
 
     cluster.add();
     let after = cluster.wait_balanced(3, 12);
-    let moved = before.iter().filter(|(task, worker)| after[*task] != **worker);
-    assert!(moved.count() <= 4, "a join moves one share at most: {before:?} {after:?}");
+    let moved = before
+        .iter()
+        .filter(|(task, worker)| after[*task] != **worker);
+    assert!(
+        moved.count() <= 4,
+        "a join moves one share at most: {before:?} {after:?}"
+    );
     let kept: BTreeSet<&String> = after.values().collect();
     assert_eq!(kept.len(), 3);
 

@@ -35,7 +35,10 @@ fn topics_that_forget_are_refused() {
     let mut worker = cluster.setup().spawn();
     assert_eq!(worker.wait_ended().code(), Some(1));
     let log = worker.log();
-    assert!(log.contains("cleanup.policy=compact") && log.contains("config.storage.topic"), "{log}");
+    assert!(
+        log.contains("cleanup.policy=compact") && log.contains("config.storage.topic"),
+        "{log}"
+    );
 }
 
 /// Two clusters that were given the same group.id by mistake.
@@ -48,7 +51,10 @@ fn a_second_cluster_with_the_same_group_is_refused() {
         .spawn();
     assert_eq!(second.wait_ended().code(), Some(1));
     let log = second.log();
-    assert!(log.contains("twice-configs") && log.contains("group.id"), "{log}");
+    assert!(
+        log.contains("twice-configs") && log.contains("group.id"),
+        "{log}"
+    );
     cluster.wait_members(1);
 }
 
@@ -68,20 +74,36 @@ fn a_config_topic_of_kafka_connect_is_refused_or_adopted() {
             ),
             (Some("task-old-0"), r#"{"properties":{"task.class":"x.Y"}}"#),
             (Some("commit-old"), r#"{"tasks":1}"#),
-            (Some("session-key"), r#"{"key":"AAAA","algorithm":"HmacSHA256","creation-timestamp":1}"#),
+            (
+                Some("session-key"),
+                r#"{"key":"AAAA","algorithm":"HmacSHA256","creation-timestamp":1}"#,
+            ),
         ],
     );
     let mut refused = cluster.setup().spawn();
     assert_eq!(refused.wait_ended().code(), Some(1));
-    assert!(refused.log().contains("tidegate.adopt=true"), "{}", refused.log());
+    assert!(
+        refused.log().contains("tidegate.adopt=true"),
+        "{}",
+        refused.log()
+    );
 
-    let cluster = cluster.set("tidegate.adopt", "true").start_with_connectors(1);
+    let cluster = cluster
+        .set("tidegate.adopt", "true")
+        .start_with_connectors(1);
     let status = cluster.rest(0).wait_for_status("old", "STOPPED", |status| {
         status["connector"]["state"] == "STOPPED"
     });
-    assert_eq!(status["tasks"].as_array().map(Vec::len), Some(0), "{status}");
+    assert_eq!(
+        status["tasks"].as_array().map(Vec::len),
+        Some(0),
+        "{status}"
+    );
     kafka.create_topic("t", 1);
-    cluster.rest(0).call("PUT", "/connectors/old/resume").expect(202);
+    cluster
+        .rest(0)
+        .call("PUT", "/connectors/old/resume")
+        .expect(202);
     cluster.wait_running("old", 1);
 }
 
@@ -102,7 +124,10 @@ fn garbage_in_the_config_topic_stops_nobody() {
     cluster.worker(0).stop();
     cluster.worker(0).start_again();
     cluster.wait_running("good", 1);
-    assert_eq!(cluster.rest(0).get("/connectors").body, serde_json::json!(["good"]));
+    assert_eq!(
+        cluster.rest(0).get("/connectors").body,
+        serde_json::json!(["good"])
+    );
     let log = cluster.worker(0).log();
     assert!(log.contains("connector-bad"), "{log}");
 }
@@ -122,6 +147,10 @@ fn tasks_of_a_deleted_connector_do_not_come_back_with_its_name() {
     cluster.rest(0).post("/connectors", &body).expect(201);
     cluster.worker(0).stop();
     cluster.worker(0).start_again();
-    let tasks = cluster.rest(0).get("/connectors/reborn/tasks").expect(200).body;
+    let tasks = cluster
+        .rest(0)
+        .get("/connectors/reborn/tasks")
+        .expect(200)
+        .body;
     assert_eq!(tasks, serde_json::json!([]));
 }

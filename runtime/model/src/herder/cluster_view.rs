@@ -90,7 +90,11 @@ impl ClusterView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             shards: self.owned.clone(),
             epoch: self.epoch,
-            weights: self.weights.iter().map(|(id, w)| (id.clone(), *w)).collect(),
+            weights: self
+                .weights
+                .iter()
+                .map(|(id, w)| (id.clone(), *w))
+                .collect(),
         }
     }
 
@@ -181,7 +185,9 @@ impl ClusterView {
 
     /// Whether it is this worker's to say that the task has been let go, and it has not said so.
     pub(super) fn must_release(&mut self, id: &TaskId, placement: &Placement) -> bool {
-        let owned = placement.from.is_some_and(|from| self.owned.contains(&from));
+        let owned = placement
+            .from
+            .is_some_and(|from| self.owned.contains(&from));
         if !owned || self.is_settled(id, placement) {
             return false;
         }
@@ -232,7 +238,8 @@ impl ClusterView {
         {
             return false;
         }
-        self.fences.insert(connector.to_owned(), (generation, false));
+        self.fences
+            .insert(connector.to_owned(), (generation, false));
         true
     }
 
