@@ -12,6 +12,7 @@ use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use crate::CallError;
+use crate::cpu_meter::CpuMeter;
 use crate::engine::Shared;
 use crate::error::shortened;
 use crate::limits::Limits;
@@ -24,6 +25,7 @@ pub(crate) type CallFuture<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result
 pub(crate) struct Instance<G> {
     shared: Arc<Shared>,
     limits: Limits,
+    cpu: CpuMeter,
     live: Option<Box<Live<G>>>,
 }
 
@@ -60,7 +62,7 @@ impl<G: Send + Sync + 'static> Instance<G> {
             };
             (store, guest)
         };
-        let made = on_guest_thread(shared, setup.limits, make).await;
+        let made = on_guest_thread(shared, setup.limits, &setup.cpu, make).await;
         match made {
             Some(Ok((store, Ok(guest)))) => {
                 let live = Some(Box::new(Live {
@@ -70,6 +72,7 @@ impl<G: Send + Sync + 'static> Instance<G> {
                 Ok(Self {
                     shared: Arc::clone(shared),
                     limits: setup.limits,
+                    cpu: setup.cpu.clone(),
                     live,
                 })
             }
@@ -104,7 +107,7 @@ impl<G: Send + Sync + 'static> Instance<G> {
             let result = call(&mut live.store, &guest).await;
             (live, result)
         };
-        match on_guest_thread(&self.shared, limits, running).await {
+        match on_guest_thread(&self.shared, limits, &self.cpu, running).await {
             Some(Ok((live, Ok(answer)))) => {
                 self.live = Some(live);
                 Ok(answer)
@@ -160,13 +163,16 @@ fn cut_off(export: &'static str, cut: Cut, limits: Limits) -> CallError {
 async fn on_guest_thread<T: Send + 'static>(
     shared: &Arc<Shared>,
     limits: Limits,
+    cpu: &CpuMeter,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Option<Result<T, Cut>> {
+    let cpu = cpu.clone();
     let limited = async move {
         let metered = CpuMetered {
             work: Box::pin(work),
             used: Duration::ZERO,
             limit: Duration::from_millis(limits.call_cpu_ms),
+            cpu,
         };
         match tokio::time::timeout(Duration::from_millis(limits.call_wall_ms), metered).await {
             Ok(Some(answer)) => Ok(answer),
@@ -183,6 +189,7 @@ struct CpuMetered<T> {
     work: Pin<Box<dyn Future<Output = T> + Send>>,
     used: Duration,
     limit: Duration,
+    cpu: CpuMeter,
 }
 
 impl<T> Future for CpuMetered<T> {
@@ -191,7 +198,9 @@ impl<T> Future for CpuMetered<T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
         let start = thread_cpu_time();
         let polled = self.work.as_mut().poll(context);
-        self.used += thread_cpu_time().saturating_sub(start);
+        let used = thread_cpu_time().saturating_sub(start);
+        self.used += used;
+        self.cpu.add(used);
         match polled {
             Poll::Ready(answer) => Poll::Ready(Some(answer)),
             Poll::Pending if self.used > self.limit => Poll::Ready(None),

@@ -7,6 +7,7 @@ mod bindings;
 mod call;
 mod compile;
 mod component;
+mod cpu_meter;
 mod engine;
 mod error;
 mod host_log;
@@ -25,6 +26,7 @@ mod wasi;
 
 pub use batch::{SinkBatch, TopicPartition};
 pub use compile::{CompileError, CompilerCommand, compile_child};
+pub use cpu_meter::CpuMeter;
 pub use engine::{Sandbox, SandboxError, SandboxOptions};
 pub use error::CallError;
 pub use limits::Limits;

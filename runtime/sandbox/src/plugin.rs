@@ -243,6 +243,7 @@ async fn describe(
         limits: shared.limits,
         directories: Vec::new(),
         sql: Arc::new(NoSql),
+        cpu: Default::default(),
     };
     let mut instance =
         Instance::new(shared, pre, &setup, |store, i| Exports::new(store, i)).await?;

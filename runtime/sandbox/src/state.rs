@@ -11,6 +11,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::CallError;
+use crate::cpu_meter::CpuMeter;
 use crate::host_log::LogBudget;
 use crate::limits::{Limits, MemoryMeter};
 use crate::sql::{SqlError, SqlSession};
@@ -42,6 +43,8 @@ pub struct TaskSetup {
     pub directories: Vec<DirectoryGrant>,
     /// Databases it may reach.
     pub sql: Arc<dyn SqlSession>,
+    /// Where the CPU time of its calls is added up.
+    pub cpu: CpuMeter,
 }
 
 pub(crate) struct HostState {

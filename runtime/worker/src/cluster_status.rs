@@ -103,7 +103,7 @@ impl Worker {
                 **id != *worker
                     && other.is_some_and(|o| !herder.log().cluster().is_removed(id, &o.incarnation))
             };
-            if !live.iter().any(|id| stays(id)) {
+            if !live.iter().any(stays) {
                 return (Err(WorkerError::LastWorker(worker.clone())), Vec::new());
             }
             let removed = ConfigRecord::Removed {

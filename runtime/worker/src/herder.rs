@@ -7,6 +7,7 @@ mod log_append;
 mod news;
 mod publisher;
 mod start_task;
+mod weights;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,9 +16,10 @@ use std::time::Duration;
 
 use tidegate_cluster::ClusterEvent;
 use tidegate_kafka::Progress;
-use tidegate_model::config_log::ConfigRecord;
+use tidegate_model::config_log::{ConfigRecord, PluginEntry};
 use tidegate_model::herder::{Action, Event, Herder, Planned};
 use tidegate_model::names::TaskId;
+use tidegate_sandbox::CpuMeter;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +29,7 @@ use coordination::Log;
 pub(crate) use coordination::start;
 use log_append::Appending;
 use publisher::Publisher;
+use weights::Weighing;
 
 use crate::error::WorkerError;
 use crate::task::TaskEnvironment;
@@ -73,6 +76,7 @@ pub enum Ended {
 struct RunningTask {
     stop: CancellationToken,
     paused: watch::Sender<bool>,
+    cpu: CpuMeter,
 }
 
 struct Driver {
@@ -91,6 +95,7 @@ struct Driver {
     /// After a failed append, when to try again.
     append_again: Option<Instant>,
     publisher: Option<Publisher>,
+    weighing: Weighing,
     /// Shards that are going, and who waits for their tasks to end.
     going: Vec<(BTreeSet<u32>, SyncSender<()>)>,
     applied: watch::Sender<u64>,
@@ -215,6 +220,7 @@ impl Driver {
 
     /// What follows from any event.
     fn settle(&mut self) {
+        self.weigh();
         self.append_what_is_due();
         self.publish();
         let quiet = |shards: &BTreeSet<u32>| self.herder.is_quiet(shards);
@@ -239,6 +245,7 @@ impl Driver {
                 if is_new {
                     let plugins = &self.environment.plugins;
                     plugins.set(digest, entry.as_deref().cloned());
+                    self.compile_ahead(entry.as_deref().cloned());
                 }
             }
             _ => {}
@@ -247,6 +254,25 @@ impl Driver {
         for action in self.herder.handle(now_ms, event) {
             self.perform(action);
         }
+    }
+
+    /// A worker of a cluster may have to take a task over at any moment: compiling its plugin only then
+    /// would keep it waiting.
+    fn compile_ahead(&self, entry: Option<PluginEntry>) {
+        let (Some(entry), Log::Shared(_)) = (entry, &self.log) else {
+            return;
+        };
+        let plugins = Arc::clone(&self.environment.plugins);
+        let turns = Arc::clone(&self.plans);
+        tokio::spawn(async move {
+            let _turn = turns.acquire().await;
+            if let Err(error) = plugins.load(&entry.info).await {
+                tracing::warn!(
+                    plugin = entry.info.description.name,
+                    "compile the plugin ahead: {error}"
+                );
+            }
+        });
     }
 
     fn perform(&mut self, action: Action) {

@@ -11,7 +11,7 @@ use tidegate_model::connector_config::{ConnectorConfig, KeyProblem, Topics};
 use tidegate_model::herder::{Event, TaskSpec};
 use tidegate_model::plugin::PluginKind;
 use tidegate_model::state::State;
-use tidegate_sandbox::{TaskContext, TaskSetup};
+use tidegate_sandbox::{CpuMeter, TaskContext, TaskSetup};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -59,6 +59,7 @@ pub(crate) struct Control {
     paused: watch::Receiver<bool>,
     events: mpsc::UnboundedSender<Event>,
     lease: Lease,
+    cpu: CpuMeter,
     reported: Option<State>,
     /// Whether records got through since the loop began.
     progressed: bool,
@@ -72,6 +73,7 @@ impl Control {
         paused: watch::Receiver<bool>,
         events: mpsc::UnboundedSender<Event>,
         lease: Lease,
+        cpu: CpuMeter,
     ) -> Self {
         Self {
             spec,
@@ -80,6 +82,7 @@ impl Control {
             paused,
             events,
             lease,
+            cpu,
             reported: None,
             progressed: false,
         }
@@ -259,6 +262,7 @@ async fn run(
         limits: settings.limits,
         directories: grants.directories.clone(),
         sql: grants.sql(&environment.pools, info.kind),
+        cpu: control.cpu.clone(),
     };
     match info.kind {
         PluginKind::Source => {

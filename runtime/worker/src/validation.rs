@@ -218,6 +218,7 @@ fn setup(
         limits: environment.settings.limits,
         directories: grants.directories.clone(),
         sql: grants.sql(&environment.pools, info.kind),
+        cpu: Default::default(),
     }
 }
 

@@ -140,8 +140,8 @@ pub(crate) fn start(environment: TaskEnvironment, ready: Ready) -> HerderHandle 
     let (applied, is_applied) = watch::channel(ready.herder.log().last_place());
     let (ended, has_ended) = watch::channel(None);
     let plugins = ready.herder.log().cluster().plugins().clone();
-    for (digest, entry) in plugins {
-        environment.plugins.set(&digest, Some(entry));
+    for (digest, entry) in &plugins {
+        environment.plugins.set(digest, Some(entry.clone()));
     }
     let publisher = ready.cluster.map(Publisher::start);
     let mut driver = Driver {
@@ -158,10 +158,14 @@ pub(crate) fn start(environment: TaskEnvironment, ready: Ready) -> HerderHandle 
         appended,
         append_again: None,
         publisher,
+        weighing: Default::default(),
         going: Vec::new(),
         applied,
         ended,
     };
+    for entry in plugins.into_values() {
+        driver.compile_ahead(Some(entry));
+    }
     driver.handle(Event::Tick);
     tokio::spawn(driver.run(
         request_receiver,

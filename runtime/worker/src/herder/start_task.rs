@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_model::herder::{Event, TaskSpec};
+use tidegate_sandbox::CpuMeter;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ impl Driver {
         let spec = Arc::new(spec);
         let (paused, paused_receiver) = watch::channel(paused);
         let stop = CancellationToken::new();
+        let cpu = CpuMeter::default();
         let control = Control::new(
             Arc::clone(&spec),
             epoch,
@@ -22,6 +24,7 @@ impl Driver {
             paused_receiver,
             self.events.clone(),
             self.environment.lease.clone(),
+            cpu.clone(),
         );
         let id = spec.id.clone();
         self.tasks.insert(
@@ -29,6 +32,7 @@ impl Driver {
             RunningTask {
                 stop: stop.clone(),
                 paused,
+                cpu,
             },
         );
         let environment = self.environment.clone();

@@ -58,6 +58,7 @@ fn setup(config: &[(&str, usize)]) -> TaskSetup {
         limits: Limits::default(),
         directories: Vec::new(),
         sql: Arc::new(NoSql),
+        cpu: Default::default(),
     }
 }
 
