@@ -240,8 +240,13 @@ impl Kafka {
             .create()
             .unwrap();
         let mut assignment = TopicPartitionList::new();
-        let mut left = self.partitions(topic);
-        for partition in &left {
+        // Where the last transaction that has ended ends: somebody may go on writing behind it.
+        let stable = |partition| {
+            let (_, end) = consumer.fetch_watermarks(topic, partition, LIMIT).unwrap();
+            (partition, end)
+        };
+        let mut left: Vec<(i32, i64)> = self.partitions(topic).into_iter().map(stable).collect();
+        for (partition, _) in &left {
             assignment
                 .add_partition_offset(topic, *partition, Offset::Beginning)
                 .unwrap();
@@ -251,8 +256,14 @@ impl Kafka {
         while !left.is_empty() {
             let polled = wait_or_give_up(READ_LIMIT, || consumer.poll(Duration::from_secs(1)));
             match polled.unwrap_or_else(|| panic!("no end of {topic} in {left:?}")) {
-                Ok(message) => records.push(record(&message)),
-                Err(KafkaError::PartitionEOF(partition)) => left.retain(|p| *p != partition),
+                Ok(message) => {
+                    let (partition, offset) = (message.partition(), message.offset());
+                    if left.iter().any(|(p, end)| *p == partition && offset < *end) {
+                        records.push(record(&message));
+                    }
+                    left.retain(|(p, end)| *p != partition || offset + 1 < *end);
+                }
+                Err(KafkaError::PartitionEOF(partition)) => left.retain(|(p, _)| *p != partition),
                 Err(error) => panic!("read {topic}: {error}"),
             }
         }

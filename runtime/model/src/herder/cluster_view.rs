@@ -35,15 +35,15 @@ pub(super) struct ClusterView {
     fences: BTreeMap<String, (u64, bool)>,
     /// Fencing that cannot be, until somebody restarts the connector.
     fence_failures: BTreeMap<String, (u64, String)>,
-    /// The workers that tasks were last balanced for.
-    balanced_for: Option<BTreeSet<String>>,
+    /// The change of somebody's shards that tasks were last balanced after.
+    balanced_after: Option<u64>,
     next_balance_ms: u64,
 }
 
 /// Why tasks are looked at for moving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Occasion {
-    /// Workers came or went.
+    /// Shards went to other workers.
     Membership,
     /// It is time to look at the weights.
     Weights,
@@ -66,7 +66,7 @@ impl ClusterView {
             plan_failures: BTreeMap::new(),
             fences: BTreeMap::new(),
             fence_failures: BTreeMap::new(),
-            balanced_for: None,
+            balanced_after: None,
             next_balance_ms: 0,
         }
     }
@@ -115,7 +115,7 @@ impl ClusterView {
                 self.leading = leading;
                 self.fences.clear();
                 self.fence_failures.clear();
-                self.balanced_for = None;
+                self.balanced_after = None;
             }
             Event::Worker(id, record) => self.worker(now_ms, me, id, record),
             Event::Released(task, place) => drop(self.released.insert(task, place)),
@@ -264,10 +264,7 @@ impl ClusterView {
             return None;
         }
         let settled_ms = self.directory.changed_ms() + SETTLE_MS;
-        let live = self.directory.live();
-        let balanced = self.balanced_for.as_ref();
-        let same = balanced.is_some_and(|set| set.iter().map(String::as_str).eq(live));
-        Some(if same {
+        Some(if self.balanced_after == Some(self.directory.changes()) {
             self.next_balance_ms.max(settled_ms)
         } else {
             settled_ms
@@ -276,18 +273,12 @@ impl ClusterView {
 
     /// Whether tasks may be moved now, and why. Every shard has to have an owner: where one has none,
     /// its tasks are about to move by themselves.
-    pub(super) fn balance_occasion(
-        &mut self,
-        now_ms: u64,
-        stayers: BTreeSet<String>,
-    ) -> Option<Occasion> {
+    pub(super) fn balance_occasion(&mut self, now_ms: u64) -> Option<Occasion> {
         let complete = u32::try_from(self.directory.owners().len()) == Ok(self.shards);
         if !complete || now_ms < self.directory.changed_ms() + SETTLE_MS {
             return None;
         }
-        if self.balanced_for.as_ref() != Some(&stayers) {
-            self.balanced_for = Some(stayers);
-            self.next_balance_ms = now_ms + BALANCE_EVERY_MS;
+        if self.balanced_after != Some(self.directory.changes()) {
             return Some(Occasion::Membership);
         }
         if now_ms >= self.next_balance_ms {
@@ -295,5 +286,12 @@ impl ClusterView {
             return Some(Occasion::Weights);
         }
         None
+    }
+
+    /// Nothing more has to move after the last change. Until then a move that could not be written is
+    /// wanted again.
+    pub(super) fn is_balanced(&mut self, now_ms: u64) {
+        self.balanced_after = Some(self.directory.changes());
+        self.next_balance_ms = now_ms + BALANCE_EVERY_MS;
     }
 }

@@ -32,6 +32,7 @@ pub struct Directory {
     workers: BTreeMap<String, WorkerRecord>,
     owners: BTreeMap<u32, String>,
     changed_ms: u64,
+    changes: u64,
 }
 
 impl Directory {
@@ -46,6 +47,7 @@ impl Directory {
         }
         if changed {
             self.changed_ms = now_ms;
+            self.changes += 1;
             self.find_owners();
         }
     }
@@ -93,6 +95,11 @@ impl Directory {
     /// When somebody's shards last changed.
     pub(super) fn changed_ms(&self) -> u64 {
         self.changed_ms
+    }
+
+    /// How often somebody's shards have changed.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
     }
 
     pub(super) fn max_epoch(&self) -> u64 {

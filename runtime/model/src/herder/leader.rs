@@ -1,7 +1,7 @@
 //! What who leads wants to have in the log: plans, placements, moves, fences. It is derived from the
 //! state each time, so what could not be written is wanted again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::balance::{BASE_WEIGHT, Balance};
 use super::cluster_view::Occasion;
@@ -92,16 +92,11 @@ impl Herder {
         let Some(cluster) = &self.cluster else {
             return Vec::new();
         };
-        let me_and_others = |id: &str| {
+        let leaves = |id: &str| {
             let record = cluster.directory.worker(id);
             record.is_some_and(|r| self.log.cluster().is_removed(id, &r.incarnation))
         };
-        let mut balance = Balance::new(&cluster.directory, me_and_others);
-        let live = cluster.directory.live().into_iter();
-        let stayers: BTreeSet<String> = live
-            .filter(|id| !me_and_others(id))
-            .map(str::to_owned)
-            .collect();
+        let mut balance = Balance::new(&cluster.directory, leaves);
         let weights = self.weights();
         let weight = |id: &TaskId| weights.get(id).copied().unwrap_or(BASE_WEIGHT);
         let mut homeless = Vec::new();
@@ -122,12 +117,14 @@ impl Herder {
             }
         }
         let mut moves = balance.evacuate();
-        let occasion = self
-            .cluster
-            .as_mut()
-            .and_then(|cluster| cluster.balance_occasion(now_ms, stayers));
-        if let Some(occasion) = occasion {
-            moves.extend(balance.even_out(occasion == Occasion::Weights));
+        if let Some(cluster) = &mut self.cluster
+            && let Some(occasion) = cluster.balance_occasion(now_ms)
+        {
+            let found = balance.even_out(occasion == Occasion::Weights);
+            if found.is_empty() {
+                cluster.is_balanced(now_ms);
+            }
+            moves.extend(found);
         }
         records.extend(moves.into_iter().map(|found| ConfigRecord::Placement {
             task: found.task,
