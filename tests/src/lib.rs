@@ -16,6 +16,7 @@ pub mod postgres_client;
 pub mod process;
 pub mod rest;
 pub mod scratch;
+pub mod simulation;
 pub mod tally;
 pub mod target;
 pub mod wait;
