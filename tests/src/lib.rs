@@ -17,6 +17,7 @@ pub mod postgres_client;
 pub mod process;
 pub mod rest;
 pub mod scratch;
+pub mod simulation;
 pub mod streams;
 pub mod tally;
 pub mod target;
