@@ -60,9 +60,8 @@ dir=$(mktemp -d "${TMPDIR:-/tmp}/tidegate-cluster.XXXXXX")
 workers=()
 broker=
 writer=
-# Ends a process that this script started, in order, and by force if that takes too long.
+# Waits for a process that was asked to end, and ends it by force if that takes too long.
 end() {
-    kill "$1" 2> /dev/null || return 0
     for ((wait = 0; wait < 300; wait++)); do
         kill -0 "$1" 2> /dev/null || return 0
         sleep 0.1
@@ -77,8 +76,13 @@ finish() {
     fi
     say
     say "cluster: ending the workers, then Kafka"
+    # Each is asked once: a second signal ends a worker at once.
     for pid in $writer "${workers[@]}"; do kill "$pid" 2> /dev/null || true; done
-    for pid in $writer "${workers[@]}" $broker; do end "$pid"; done
+    for pid in $writer "${workers[@]}"; do end "$pid"; done
+    if [ -n "$broker" ]; then
+        kill "$broker" 2> /dev/null || true
+        end "$broker"
+    fi
     wait 2> /dev/null || true
     if [ -n "$keep" ]; then say "cluster: files are in $dir"; else rm -rf "$dir"; fi
 }
@@ -239,7 +243,9 @@ view() {
 }
 
 play() {
-    local n text
+    local n text now
+    # Here it is how one ends it.
+    trap 'exit 0' INT
     text=$(
         for ((n = 0; n < count; n++)); do say "  kill -9 ${workers[n]}    # worker 127.0.0.1:${ports[n]}: where do its tasks go?"; done
         say "  $tidegate worker $dir/worker-0.properties    # the first one again; also with other listeners"
@@ -250,8 +256,8 @@ play() {
     )
     while true; do
         # In one piece, so that nothing flickers.
-        text_now="$(view)"
-        printf '\033[H\033[2J%s\n\nIn another terminal (Ctrl-C here ends everything):\n%s\n' "$text_now" "$text"
+        now=$(view)
+        printf '\033[H\033[2J%s\n\nIn another terminal (Ctrl-C here ends everything):\n%s\n' "$now" "$text"
         sleep 1
     done
 }
