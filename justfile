@@ -22,6 +22,10 @@ guests:
 demo *ARGS:
     scripts/demo.sh {{ARGS}}
 
+# Three workers and a Kafka to play with; without a terminal, a test (--seconds N, --keep, --port N)
+cluster *ARGS:
+    scripts/cluster.sh {{ARGS}}
+
 # Everything: format, lints, unit tests, whole-system tests
 test:
     {{timed}} "format" just fmt-check

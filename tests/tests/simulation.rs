@@ -46,7 +46,9 @@ fn whatever_befalls_a_cluster_it_keeps_its_invariants_and_recovers() {
         leads,
         refusals,
     } = tally;
-    let least = [starts, releases, answers, crashes, pauses, lapses, leads, refusals];
+    let least = [
+        starts, releases, answers, crashes, pauses, lapses, leads, refusals,
+    ];
     assert!(least.iter().all(|count| *count > SEEDS / 2), "{tally:?}");
 }
 

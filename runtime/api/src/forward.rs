@@ -192,7 +192,8 @@ fn forwarded_path(uri: &Uri, first: bool) -> String {
 fn no_key() -> ApiError {
     ApiError::new(
         503,
-        "This worker is still starting up and has not been able to read a session key from the config topic yet",
+        "This worker is still starting up and has not been able to read a session key from the config topic yet; if that \
+         lasts, its tidegate.secret.key is not that of the worker that leads",
     )
 }
 

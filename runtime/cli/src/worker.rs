@@ -23,6 +23,10 @@ pub(crate) fn run(options: &Worker) -> Result<(), CliError> {
         distributed: true,
     };
     worker_process::run(settings, &start, |addresses| {
-        tracing::info!("worker ready at {}", addresses.join(", "));
+        // It is a member a moment later, which GET /health tells.
+        tracing::info!(
+            "REST at {}; the worker joins its cluster",
+            addresses.join(", ")
+        );
     })
 }

@@ -75,9 +75,11 @@ async fn serve(
     let metrics_handle = PrometheusBuilder::new()
         .install_recorder()
         .map_err(|e| CliError::Start(std::io::Error::other(e)))?;
+    // Before it joins: a second start by mistake shall not disturb the cluster.
+    let listeners = bind(&settings.listeners).await?;
     let worker = build(settings, start.distributed).await?;
     let (stop, stopped) = watch::channel(false);
-    let (addresses, servers) = listen(&worker, metrics_handle, &stopped).await?;
+    let (addresses, servers) = serve_rest(listeners, &worker, metrics_handle, &stopped)?;
     announce(&addresses);
     for (path, component) in start.plugins.iter().zip(plugins) {
         if let Err(error) = worker.upload(component).await {
@@ -171,22 +173,37 @@ async fn build(settings: WorkerSettings, distributed: bool) -> Result<Worker, Cl
     Ok(Worker::start(settings, coordination, sandbox, kafka).await?)
 }
 
+/// Takes the ports.
+async fn bind(addresses: &[String]) -> Result<Vec<TcpListener>, CliError> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let listener = TcpListener::bind(address).await;
+        listeners.push(listener.map_err(|error| refused(address, &error))?);
+    }
+    Ok(listeners)
+}
+
+fn refused(address: &str, error: &std::io::Error) -> CliError {
+    CliError::Listen {
+        address: address.to_owned(),
+        reason: error.to_string(),
+    }
+}
+
 type Server = tokio::task::JoinHandle<()>;
 
-async fn listen(
+fn serve_rest(
+    listeners: Vec<TcpListener>,
     worker: &Worker,
     metrics: metrics_exporter_prometheus::PrometheusHandle,
     stopped: &watch::Receiver<bool>,
 ) -> Result<(Vec<String>, Vec<Server>), CliError> {
     let router = tidegate_api::router(worker.clone(), metrics);
     let (mut addresses, mut servers) = (Vec::new(), Vec::new());
-    for address in &worker.settings().listeners {
-        let failed = |e: std::io::Error| CliError::Listen {
-            address: address.clone(),
-            reason: e.to_string(),
-        };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        addresses.push(format!("http://{}", listener.local_addr().map_err(failed)?));
+    for listener in listeners {
+        let address = listener.local_addr();
+        let address = address.map_err(|error| refused("a port", &error))?;
+        addresses.push(format!("http://{address}"));
         let (router, mut stopped) = (router.clone(), stopped.clone());
         servers.push(tokio::spawn(async move {
             let shutdown = async move {

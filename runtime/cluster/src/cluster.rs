@@ -379,9 +379,10 @@ impl Shared {
         end: i64,
         reason: String,
     ) -> Result<u64, AppendError> {
-        self.take_over()
-            .await
-            .map_err(|e| AppendError::Unknown(format!("{reason}; then {e}")))?;
+        self.take_over().await.map_err(|second| match second {
+            AppendError::Failed(second) => AppendError::Unknown(format!("{reason}; then {second}")),
+            other => AppendError::Unknown(format!("{reason}; then {other}")),
+        })?;
         let is_there =
             |write: &StateWrite| self.last.is_last(&write.key, write.value.as_deref(), end);
         if writes.iter().all(is_there) {

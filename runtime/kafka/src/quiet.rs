@@ -20,6 +20,10 @@ impl QuietLog {
     pub(crate) fn line(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         use RDKafkaLogLevel as Level;
         match level {
+            // At every start of a cluster; it goes on by itself, and if not, says so as an error.
+            Level::Warning if facility == "GETPID" && message.ends_with("retrying") => {
+                tracing::debug!(target: "librdkafka", "{facility}: {message}");
+            }
             Level::Emerg | Level::Alert | Level::Critical | Level::Error | Level::Warning => {
                 if self.is_due(facility) {
                     tracing::warn!(target: "librdkafka", "{facility}: {message}");

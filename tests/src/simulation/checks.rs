@@ -57,11 +57,16 @@ impl World {
     pub(super) fn check_start(&mut self, process: ProcessId, spec: &TaskSpec) {
         self.check_set(process, spec);
         let name = &self.processes[process].name;
-        let Some(placement) = self.processes[process].herder.log().cluster().placement(&spec.id)
+        let Some(placement) = self.processes[process]
+            .herder
+            .log()
+            .cluster()
+            .placement(&spec.id)
         else {
             return;
         };
-        if placement.from.is_some() && !self.released.contains(&(spec.id.clone(), placement.place)) {
+        if placement.from.is_some() && !self.released.contains(&(spec.id.clone(), placement.place))
+        {
             let detail = format!(
                 "{name} starts {}, which nobody has let go since place {} moved it",
                 spec.id, placement.place

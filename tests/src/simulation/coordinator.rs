@@ -97,7 +97,10 @@ impl World {
         if state.is_blocked || state.is_ending && state.herder.is_idle() {
             return;
         }
-        let is_due = state.mail.front().is_some_and(|(at_ms, _, _)| *at_ms <= now_ms);
+        let is_due = state
+            .mail
+            .front()
+            .is_some_and(|(at_ms, _, _)| *at_ms <= now_ms);
         let Some((_, member, mail)) = state.mail.pop_front().filter(|_| is_due) else {
             return;
         };

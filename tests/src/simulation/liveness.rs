@@ -49,12 +49,20 @@ impl World {
                 None => return Some(format!("{} does not run", worker.name)),
             }
         }
-        let checks = [Self::membership, Self::views, Self::tasks, Self::statuses, Self::balance];
+        let checks = [
+            Self::membership,
+            Self::views,
+            Self::tasks,
+            Self::statuses,
+            Self::balance,
+        ];
         checks.iter().find_map(|check| check(self, &live))
     }
 
     fn membership(&self, live: &[ProcessId]) -> Option<String> {
-        let leaders = live.iter().filter(|p| self.processes[**p].herder.is_leading());
+        let leaders = live
+            .iter()
+            .filter(|p| self.processes[**p].herder.is_leading());
         let leaders: Vec<&String> = leaders.map(|p| &self.processes[*p].name).collect();
         if leaders.len() != 1 {
             return Some(format!("these lead: {leaders:?}"));
@@ -108,7 +116,9 @@ impl World {
                 TargetState::Started => State::Running,
                 _ => State::Paused,
             };
-            let ids = (0..).zip(&entry.tasks).map(|(task, _)| TaskId::new(name.as_str(), task));
+            let ids = (0..)
+                .zip(&entry.tasks)
+                .map(|(task, _)| TaskId::new(name.as_str(), task));
             ids.map(move |id| (id, state)).collect::<Vec<_>>()
         });
         tasks.collect()
@@ -134,7 +144,9 @@ impl World {
             let entry = self.log.whole.connector(&id.connector)?;
             let runs = live.iter().flat_map(|p| {
                 let tasks = self.processes[*p].tasks.iter();
-                tasks.filter(|((task, _), _)| *task == id).map(|(_, task)| (*p, task))
+                tasks
+                    .filter(|((task, _), _)| *task == id)
+                    .map(|(_, task)| (*p, task))
             });
             let runs: Vec<_> = runs.collect();
             let may_rest = entry.target == TargetState::Paused
@@ -168,7 +180,10 @@ impl World {
             let first = of(live.first()?);
             let is_other = |p: &&ProcessId| of(p) != first;
             if let Some(other) = live.iter().find(is_other) {
-                let (a, b) = (&self.processes[*live.first()?].name, &self.processes[*other].name);
+                let (a, b) = (
+                    &self.processes[*live.first()?].name,
+                    &self.processes[*other].name,
+                );
                 let second = of(other);
                 return Some(format!("{name} is {first:?} for {a}, {second:?} for {b}"));
             }
@@ -192,6 +207,11 @@ impl World {
         }
         let (least, most) = (loads.values().min()?, loads.values().max()?);
         let uneven = most - least > 1;
-        uneven.then(|| format!("the workers run {:?} tasks", loads.values().collect::<Vec<_>>()))
+        uneven.then(|| {
+            format!(
+                "the workers run {:?} tasks",
+                loads.values().collect::<Vec<_>>()
+            )
+        })
     }
 }

@@ -69,7 +69,9 @@ impl World {
         self.step(|w| format!("{} starts {}", w.processes[process].name, spec.id));
         let key = (spec.id.clone(), epoch);
         let cluster = self.processes[process].herder.log().cluster();
-        let place = cluster.placement(&spec.id).map_or(0, |placement| placement.place);
+        let place = cluster
+            .placement(&spec.id)
+            .map_or(0, |placement| placement.place);
         let instance = Instance {
             spec,
             place,
@@ -190,10 +192,18 @@ impl World {
         let Some(task) = self.processes[process].tasks.get_mut(key) else {
             return;
         };
-        let state = if task.paused { State::Paused } else { State::Running };
+        let state = if task.paused {
+            State::Paused
+        } else {
+            State::Running
+        };
         let is_news = task.reported.replace(state) != Some(state);
         let idle = task.paused || !valid;
-        let effect = if idle { None } else { self.next_effect(process, key) };
+        let effect = if idle {
+            None
+        } else {
+            self.next_effect(process, key)
+        };
         match effect {
             Some(effect) => {
                 let pause_ms = self.rng.u64(0..4);

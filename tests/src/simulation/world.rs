@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use fastrand::Rng;
 use tidegate_model::names::TaskId;
 
+use super::Tally;
 use super::checks::Violation;
 use super::group::Group;
 use super::happening::{Happening, Inside, Outside, ProcessId};
@@ -14,7 +15,6 @@ use super::schedule::Schedule;
 use super::status_topic::StatusTopic;
 use super::target::Targets;
 use super::user::User;
-use super::Tally;
 
 /// A worker: its name and, one after the other, its processes.
 pub(super) struct Worker {
