@@ -52,6 +52,16 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     (own + ended_children) as f64 / TICKS_PER_SECOND + living
 }
 
+/// What a process holds in memory now, in MiB.
+pub fn resident_mib(pid: u32) -> u64 {
+    memory_kib(pid, "VmRSS:") / 1024
+}
+
+/// How many threads a process has.
+pub fn threads(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
+}
+
 /// The load average of the last minute.
 pub fn load() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();

@@ -4,6 +4,8 @@
 
 mod boundary;
 mod child;
+mod cluster;
+mod cluster_nodes;
 mod connect;
 mod files;
 mod librdkafka;
@@ -30,6 +32,8 @@ enum Command {
     Sql(Options),
     /// What a call into the sandbox costs, alone: records out of a source and into a sink.
     Boundary(boundary::Options),
+    /// Clusters of three workers beside Kafka Connect's: fail-over, join, changes, many connectors.
+    Cluster(cluster::Options),
     /// The same moves as `files`, by a worker and by a program without a sandbox.
     Native(Options),
     /// For `files`, in a process of its own: produce or consume with librdkafka alone.
@@ -73,6 +77,7 @@ fn main() {
         Command::SqlBare(job) => sql_bare::work(&job),
         Command::SqlNative(job) => sql_native::work(&job),
         Command::Boundary(options) => boundary::run(&options),
+        Command::Cluster(options) => cluster::run(&options),
         Command::Native(options) => native::run(&options),
         Command::Librdkafka(job) => librdkafka::work(&job),
         Command::NativeJob(job) => native_job::work(&job),
