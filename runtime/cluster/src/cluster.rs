@@ -154,6 +154,7 @@ impl StateTopics {
         let config_sink = ConfigSink {
             events: events.clone(),
             last: last.clone(),
+            next_offset: 0,
         };
         let config_tail =
             TopicTail::open(kafka, &settings.config_topic.name, Box::new(config_sink))?;
@@ -270,12 +271,11 @@ impl Cluster {
         self.store.clone()
     }
 
-    /// Appends records to the log, all or none; answers the place of the last. They come back as
-    /// events, too.
+    /// Appends records to the log, all or none; answers their places. They come back as events, too.
     ///
     /// # Errors
     /// [`AppendError`].
-    pub async fn append(&self, records: &[ConfigRecord]) -> Result<u64, AppendError> {
+    pub async fn append(&self, records: &[ConfigRecord]) -> Result<Vec<u64>, AppendError> {
         self.shared.append(records).await
     }
 
@@ -310,6 +310,14 @@ impl Cluster {
     /// Leaves; with `group.instance.id` the shards are kept for a session time-out, unless it is for
     /// good.
     pub async fn leave(&self, for_good: bool) {
+        let settings = self.settings();
+        if for_good || settings.instance_id.is_none() {
+            // Its shards go to others now; what it said of itself would only be in the way.
+            let gone = StatusRecord::Worker(settings.worker_id.clone(), None);
+            if let Err(error) = self.write_statuses(vec![gone]).await {
+                tracing::warn!("take leave of the other workers: {error}");
+            }
+        }
         if let Some(membership) = self.membership.lock().await.take() {
             membership.leave(for_good).await;
         }
@@ -335,7 +343,7 @@ impl Shared {
         Ok(writer)
     }
 
-    async fn append(&self, records: &[ConfigRecord]) -> Result<u64, AppendError> {
+    async fn append(&self, records: &[ConfigRecord]) -> Result<Vec<u64>, AppendError> {
         let mut writer = self.writer.lock().await;
         let Some(current) = writer.as_ref().filter(|_| self.lease.is_valid()) else {
             return Err(AppendError::NotLeading);
@@ -352,10 +360,10 @@ impl Shared {
             .collect();
         let end = self.last.end();
         match current.append(writes.clone()).await {
-            Ok(offsets) => {
-                let last = offsets.iter().map(|(_, offset)| *offset).max();
-                Ok(u64::try_from(last.unwrap_or(0)).unwrap_or(0) + 1)
-            }
+            Ok(offsets) => Ok(offsets
+                .iter()
+                .map(|(_, offset)| place_of(*offset))
+                .collect()),
             Err(LogWriteError::Failed(reason)) => {
                 *writer = None;
                 Err(AppendError::Failed(reason))
@@ -378,17 +386,23 @@ impl Shared {
         writes: &[StateWrite],
         end: i64,
         reason: String,
-    ) -> Result<u64, AppendError> {
+    ) -> Result<Vec<u64>, AppendError> {
         self.take_over().await.map_err(|second| match second {
             AppendError::Failed(second) => AppendError::Unknown(format!("{reason}; then {second}")),
             other => AppendError::Unknown(format!("{reason}; then {other}")),
         })?;
-        let is_there =
-            |write: &StateWrite| self.last.is_last(&write.key, write.value.as_deref(), end);
-        if writes.iter().all(is_there) {
-            let end = self.last.end();
-            return Ok(u64::try_from(end).unwrap_or(0));
+        // All or none of it is there; of records with the same key only the last can be seen.
+        let Some(last) = writes.last() else {
+            return Ok(Vec::new());
+        };
+        match self.last.find(&last.key, last.value.as_deref(), end) {
+            Some(offset) => Ok(writes.iter().map(|_| place_of(offset)).collect()),
+            None => Err(AppendError::Failed(reason)),
         }
-        Err(AppendError::Failed(reason))
     }
+}
+
+/// Places begin with 1: 0 means that there is none.
+pub(crate) fn place_of(offset: i64) -> u64 {
+    u64::try_from(offset).unwrap_or(0) + 1
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tidegate_kafka::{StateRecord, TailSink};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::cluster::place_of;
 use crate::event::ClusterEvent;
 use crate::{config_record, status_record};
 
@@ -24,11 +25,11 @@ impl LastRecords {
         all.insert(key, last);
     }
 
-    /// Whether this is what was last written under the key, and not before `offset`.
-    pub(crate) fn is_last(&self, key: &[u8], value: Option<&[u8]>, offset: i64) -> bool {
+    /// Where this was last written under the key, if that was not before `offset`.
+    pub(crate) fn find(&self, key: &[u8], value: Option<&[u8]>, offset: i64) -> Option<i64> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(key)
-            .is_some_and(|(at, last)| *at >= offset && last.as_deref() == value)
+        let (at, last) = all.get(key)?;
+        (*at >= offset && last.as_deref() == value).then_some(*at)
     }
 
     /// The offset after the last record that was read.
@@ -45,18 +46,32 @@ impl LastRecords {
 pub(crate) struct ConfigSink {
     pub(crate) events: mpsc::UnboundedSender<ClusterEvent>,
     pub(crate) last: LastRecords,
+    /// Offsets only grow, unless the topic is another one.
+    pub(crate) next_offset: i64,
 }
 
 impl TailSink for ConfigSink {
     fn record(&mut self, record: StateRecord) {
+        if record.offset < self.next_offset {
+            // What this worker knows is of a topic that is no more. Going on, it would neither take
+            // what is written now nor lose what is not there.
+            let reason = format!(
+                "the config topic was deleted and created anew (offset {} came after {}): start the worker again, \
+                 and it takes the topic as it is now",
+                record.offset,
+                self.next_offset - 1
+            );
+            let _ = self.events.send(ClusterEvent::Failed(reason));
+            return;
+        }
+        self.next_offset = record.offset + 1;
         self.last.set(&record);
         let Some(key) = key_of(&record, "config") else {
             return;
         };
         match config_record::decode(key, record.value.as_deref()) {
-            // Places begin with 1: 0 means that there is none.
             Ok(Some(decoded)) => {
-                let place = u64::try_from(record.offset).unwrap_or(0) + 1;
+                let place = place_of(record.offset);
                 let _ = self.events.send(ClusterEvent::Log(place, decoded));
             }
             Ok(None) => {}

@@ -11,6 +11,9 @@ use crate::settings::{Keys, SettingsError, WorkerSettings};
 /// Between the renewal of a lease and its end there has to be time for another try.
 const LEAST_SESSION_PER_HEARTBEAT: u64 = 3;
 
+/// At least so many heartbeats a session.
+const HEARTBEATS: u64 = 20;
+
 /// What the rest of a lease after its last renewal has to leave for stopping tasks.
 const LEAST_SESSION_MS: u64 = 1_000;
 
@@ -145,7 +148,9 @@ impl Times {
         }
         Ok(Self {
             session: Duration::from_millis(session_ms),
-            heartbeat: Duration::from_millis(heartbeat_ms),
+            // The others hear of a rebalance with their next heartbeat, so it is what fail-over waits for
+            // beyond the session; more of them cost next to nothing.
+            heartbeat: Duration::from_millis(heartbeat_ms.min(session_ms / HEARTBEATS).max(1)),
             rebalance: Duration::from_millis(rebalance_ms),
         })
     }

@@ -94,6 +94,8 @@ struct Driver {
     appended: mpsc::UnboundedSender<log_append::Appended>,
     /// After a failed append, when to try again.
     append_again: Option<Instant>,
+    /// Until when the herder's records wait for a user's change.
+    hold_until: Option<Instant>,
     publisher: Option<Publisher>,
     weighing: Weighing,
     /// Shards that are going, and who waits for their tasks to end.
@@ -206,9 +208,8 @@ impl Driver {
     fn pause(&self) -> Duration {
         let tick = self.herder.next_tick_ms();
         let tick = tick.map(|at| Duration::from_millis(at.saturating_sub(self.now_ms())));
-        let again = self
-            .append_again
-            .map(|at| at.saturating_duration_since(Instant::now()));
+        let again = [self.append_again, self.hold_until].into_iter().flatten();
+        let again = again.map(|at| at.saturating_duration_since(Instant::now()));
         let due = tick.into_iter().chain(again).min();
         // A tick that is due already and cannot be served, since an append is under way, comes back.
         due.map_or(BEAT, |due| due.clamp(Duration::from_millis(5), BEAT))

@@ -128,7 +128,7 @@ impl Plugins {
         }
         let start = Instant::now();
         let digest = hex(&Sha256::digest(&component));
-        if let Some(info) = self.list().into_iter().find(|info| info.digest == digest) {
+        if let Some(info) = self.stored(&digest).await? {
             return Ok(Uploaded {
                 info,
                 created: false,
@@ -137,13 +137,13 @@ impl Plugins {
         let (plugin, timings) = self.sandbox.load(&digest, &component).await?;
         let _turn = self.uploads.lock().await;
         let description = plugin.description().clone();
-        for other in self.list() {
-            if other.digest == digest {
-                return Ok(Uploaded {
-                    info: other,
-                    created: false,
-                });
-            }
+        if let Some(info) = self.stored(&digest).await? {
+            return Ok(Uploaded {
+                info,
+                created: false,
+            });
+        }
+        for other in self.list().into_iter().filter(|o| o.digest != digest) {
             let same = other.description.name == description.name
                 && other.description.version == description.version;
             if same {
@@ -189,6 +189,17 @@ impl Plugins {
             info,
             created: true,
         })
+    }
+
+    /// The plugin with this digest, if its bytes are there too: those that were lost can be uploaded
+    /// again.
+    async fn stored(&self, digest: &str) -> Result<Option<PluginInfo>, WorkerError> {
+        let entry = self.known().get(digest).cloned();
+        let Some(entry) = entry else {
+            return Ok(None);
+        };
+        let there = self.store.component(&entry).await?.is_some();
+        Ok(there.then_some(entry.info))
     }
 
     /// A plugin ready to run; compiled code comes from memory or the cache.

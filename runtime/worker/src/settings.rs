@@ -202,7 +202,12 @@ impl WorkerSettings {
             let given = raw.get("session.timeout.ms").map(String::as_str);
             given.unwrap_or("10000").to_owned()
         });
-        let heartbeat_ms = raw.get("heartbeat.interval.ms").map(String::as_str);
+        // As in cluster_settings: a rebalance waits for the slowest heartbeat.
+        let heartbeat_ms = session_ms
+            .as_ref()
+            .and_then(|session| session.parse::<u64>().ok())
+            .map_or(3_000, |session| (session / 20).max(1))
+            .to_string();
         let with_defaults = |prefix: &str, defaults: &[(&str, &str)]| {
             let mut own = with_prefix_removed(raw, prefix);
             for (key, value) in defaults.iter().filter(|_| distributed) {
@@ -214,7 +219,7 @@ impl WorkerSettings {
         let session = session_ms.as_deref().unwrap_or_default();
         let member = [
             ("session.timeout.ms", session),
-            ("heartbeat.interval.ms", heartbeat_ms.unwrap_or("3000")),
+            ("heartbeat.interval.ms", heartbeat_ms.as_str()),
         ];
         let kafka = KafkaSettings {
             common: raw

@@ -157,6 +157,7 @@ pub(crate) fn start(environment: TaskEnvironment, ready: Ready) -> HerderHandle 
         appending: None,
         appended,
         append_again: None,
+        hold_until: None,
         publisher,
         weighing: Default::default(),
         going: Vec::new(),

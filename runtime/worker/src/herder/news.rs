@@ -14,12 +14,7 @@ use crate::source_delivery::transactional_id;
 impl Driver {
     pub(super) fn news(&mut self, event: ClusterEvent) {
         match event {
-            ClusterEvent::Log(place, record) => {
-                self.forget_deleted(&record);
-                self.handle(Event::Log(place, record));
-                self.applied.send_replace(self.herder.log().last_place());
-                self.read_back();
-            }
+            ClusterEvent::Log(place, record) => self.log_record(place, record),
             ClusterEvent::Status(record) => self.status(record),
             ClusterEvent::End(reached) => {
                 let _ = reached.send(());
@@ -47,6 +42,13 @@ impl Driver {
                 self.ended.send_replace(Some(Ended::Failed(reason)));
             }
         }
+    }
+
+    /// A record of the log, from the topic or from an append of our own.
+    pub(super) fn log_record(&mut self, place: u64, record: ConfigRecord) {
+        self.forget_deleted(&record);
+        self.handle(Event::Log(place, record));
+        self.applied.send_replace(self.herder.log().last_place());
     }
 
     fn status(&mut self, record: StatusRecord) {
