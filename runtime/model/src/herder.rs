@@ -22,7 +22,7 @@ use task_run::TaskRun;
 
 use crate::config_log::{ConfigRecord, ConfigState, ConnectorEntry, RestartRequest};
 use crate::names::TaskId;
-use crate::state::{PlacedStatus, State, Status, TargetState};
+use crate::state::{PlacedStatus, RemoteStatus, State, Status, TargetState};
 
 /// What the herder knows beyond the log.
 #[derive(Debug)]
@@ -235,6 +235,7 @@ impl Herder {
             Event::TaskEnded { id, epoch, trace } => self.task_ended(now_ms, id, epoch, trace),
             Event::Tick => {}
             Event::Shutdown => self.ending = true,
+            Event::TaskStatus(id, status) => self.heard_of_task(now_ms, id, status),
             other => {
                 if let Some(cluster) = &mut self.cluster {
                     cluster.handle(now_ms, &self.me, other);
@@ -242,6 +243,21 @@ impl Herder {
             }
         }
         self.reconcile(now_ms)
+    }
+
+    /// A late word of a former owner stands last in the topic now, and is all that a worker that comes
+    /// later reads of the task. Whoever runs it says it again, in a new epoch.
+    fn heard_of_task(&mut self, now_ms: u64, id: TaskId, status: Option<RemoteStatus>) {
+        let Some(cluster) = &mut self.cluster else {
+            return;
+        };
+        let placement = self.log.cluster().placement(&id);
+        let is_own = placement.is_some_and(|placement| cluster.owned.contains(&placement.shard));
+        let is_mine = |status: &RemoteStatus| status.incarnation == cluster.incarnation();
+        if is_own && self.tasks.contains_key(&id) && !status.as_ref().is_some_and(is_mine) {
+            cluster.say_again(now_ms, &self.me);
+        }
+        cluster.set_status(id, status);
     }
 
     fn restart(&mut self, request: &RestartRequest) {
@@ -433,5 +449,7 @@ fn spec_of(
     }
 }
 
+#[cfg(test)]
+mod cluster_tests;
 #[cfg(test)]
 mod tests;

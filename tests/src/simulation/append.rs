@@ -260,7 +260,7 @@ fn brief(record: &ConfigRecord) -> String {
             let tasks = config.as_ref().and_then(|config| config.get("tasks"));
             format!("{} {:?} tasks", record.key(), tasks)
         }
-        ConfigRecord::Target { state, .. } => format!("{} {}", record.key(), format!("{state:?}")),
+        ConfigRecord::Target { state, .. } => format!("{} {state:?}", record.key()),
         ConfigRecord::Commit {
             tasks, revision, ..
         } => {

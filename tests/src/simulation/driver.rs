@@ -134,7 +134,7 @@ impl World {
         self.bury(process);
     }
 
-    /// The process is no more.
+    /// The process is no more; the worker's next one comes after a while.
     pub(super) fn bury(&mut self, process: ProcessId) {
         let state = &mut self.processes[process];
         state.alive = false;
@@ -143,6 +143,8 @@ impl World {
         state.deferred.clear();
         let worker = state.worker;
         self.workers[worker].process = None;
+        let back_ms = self.rng.u64(100..15_000);
+        self.later_outside(back_ms, Outside::Boot(worker));
     }
 
     pub(super) fn stop_task(
