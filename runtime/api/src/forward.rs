@@ -108,7 +108,10 @@ fn is_leaders(method: &Method, path: &str) -> bool {
 
 fn hop(uri: &Uri) -> Hop {
     let query = uri.query().unwrap_or_default();
-    match query.split('&').find_map(|pair| pair.strip_prefix("forward=")) {
+    match query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("forward="))
+    {
         None => Hop::First,
         Some("true") => Hop::Second,
         Some(_) => Hop::Last,
@@ -210,7 +213,9 @@ async fn check(
         ));
     };
     if algorithm != Signer::ALGORITHM {
-        let text = format!("Requests with the signature algorithm {algorithm} are not supported; use HmacSHA256");
+        let text = format!(
+            "Requests with the signature algorithm {algorithm} are not supported; use HmacSHA256"
+        );
         return Err(ApiError::new(400, text));
     }
     let signers = api.worker.signers().await?;
@@ -253,10 +258,15 @@ mod tests {
 
     #[test]
     fn a_request_is_forwarded_twice_at_most() {
-        let uri: Uri = "/connectors/a%20b/restart?includeTasks=true".parse().unwrap();
+        let uri: Uri = "/connectors/a%20b/restart?includeTasks=true"
+            .parse()
+            .unwrap();
         assert_eq!(hop(&uri), Hop::First);
         let first = forwarded_path(&uri, true);
-        assert_eq!(first, "/connectors/a%20b/restart?includeTasks=true&forward=true");
+        assert_eq!(
+            first,
+            "/connectors/a%20b/restart?includeTasks=true&forward=true"
+        );
         let first: Uri = first.parse().unwrap();
         assert_eq!(hop(&first), Hop::Second);
         let second: Uri = forwarded_path(&first, false).parse().unwrap();
@@ -267,7 +277,10 @@ mod tests {
     #[test]
     fn looks_are_served_anywhere() {
         assert!(!is_leaders(&Method::GET, "/connectors"));
-        assert!(!is_leaders(&Method::PUT, "/connector-plugins/x/config/validate"));
+        assert!(!is_leaders(
+            &Method::PUT,
+            "/connector-plugins/x/config/validate"
+        ));
         for (method, path) in [
             (Method::POST, "/connectors"),
             (Method::PUT, "/connectors/c/pause"),

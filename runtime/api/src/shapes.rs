@@ -34,11 +34,7 @@ pub(crate) fn status(status: &ConnectorStatus) -> Value {
     })
 }
 
-pub(crate) fn task_status(
-    id: u32,
-    status: &PlacedStatus,
-    version: Option<&str>,
-) -> Value {
+pub(crate) fn task_status(id: u32, status: &PlacedStatus, version: Option<&str>) -> Value {
     let mut fields = Map::from_iter([("id".to_owned(), json!(id))]);
     fields.extend(state(status, version));
     Value::Object(fields)

@@ -56,7 +56,10 @@ fn show(status: &Value, json: bool) -> Result<(), CliError> {
         "cluster {}: {} shards, leader {}",
         text(status, "group_id"),
         text(status, "shards"),
-        status.get("leader").and_then(Value::as_str).unwrap_or("none")
+        status
+            .get("leader")
+            .and_then(Value::as_str)
+            .unwrap_or("none")
     );
     let rows: Vec<Vec<String>> = list(status, "workers").iter().map(worker_row).collect();
     table::print(

@@ -8,10 +8,7 @@ use crate::cluster::ClusterError;
 use crate::settings::{ClusterSettings, StateTopic};
 
 /// Creates the topics that are missing and checks those that are there; answers the number of shards.
-pub(crate) async fn topics(
-    kafka: &Kafka,
-    settings: &ClusterSettings,
-) -> Result<u32, ClusterError> {
+pub(crate) async fn topics(kafka: &Kafka, settings: &ClusterSettings) -> Result<u32, ClusterError> {
     let compacted = [
         (&settings.config_topic, "connector configurations"),
         (&settings.offsets_topic, "source connector offsets"),
@@ -19,7 +16,9 @@ pub(crate) async fn topics(
         (&settings.plugins_topic, "plugins"),
     ];
     for (topic, purpose) in compacted {
-        let partitions = kafka.ensure_internal_topic(&internal(topic, purpose, true)).await?;
+        let partitions = kafka
+            .ensure_internal_topic(&internal(topic, purpose, true))
+            .await?;
         let is_log = topic.property == settings.config_topic.property
             || topic.property == settings.plugins_topic.property;
         if is_log && partitions != 1 {

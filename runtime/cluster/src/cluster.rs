@@ -78,7 +78,9 @@ pub enum ClusterError {
         known: u32,
     },
     /// A log has more than one partition, and so no order.
-    #[error("topic {topic} ({property}) has {found} partitions; it has to have 1, so that its records have one order")]
+    #[error(
+        "topic {topic} ({property}) has {found} partitions; it has to have 1, so that its records have one order"
+    )]
     Partitions {
         /// The topic.
         topic: String,
@@ -99,7 +101,9 @@ pub enum AppendError {
     #[error("write the config topic: {0}; nothing of it was stored, ask again in a moment")]
     Failed(String),
     /// It may have been written.
-    #[error("write the config topic: {0}; whether it was stored is not known, look before you ask again")]
+    #[error(
+        "write the config topic: {0}; whether it was stored is not known, look before you ask again"
+    )]
     Unknown(String),
 }
 
@@ -189,11 +193,7 @@ impl StateTopics {
     ///
     /// # Errors
     /// [`ClusterError`] says what does.
-    pub fn join(
-        self,
-        log: &ConfigState,
-        progress: Arc<Progress>,
-    ) -> Result<Cluster, ClusterError> {
+    pub fn join(self, log: &ConfigState, progress: Arc<Progress>) -> Result<Cluster, ClusterError> {
         let has_connectors = !log.connectors().is_empty();
         admission::log(&self.settings, log.cluster().feature(), has_connectors)?;
         let Self {
@@ -293,7 +293,9 @@ impl Cluster {
     pub async fn write_statuses(&self, records: Vec<StatusRecord>) -> Result<(), KafkaError> {
         let shared = &self.shared;
         if !shared.lease.is_valid() {
-            return Err(KafkaError::Commit("the worker's lease has lapsed".to_owned()));
+            return Err(KafkaError::Commit(
+                "the worker's lease has lapsed".to_owned(),
+            ));
         }
         let writes = records.into_iter().map(|record| StateWrite {
             topic: shared.settings.status_topic.name.clone(),
@@ -387,9 +389,8 @@ impl Shared {
         self.take_over()
             .await
             .map_err(|e| AppendError::Unknown(format!("{reason}; then {e}")))?;
-        let is_there = |write: &StateWrite| {
-            self.last.is_last(&write.key, write.value.as_deref(), end)
-        };
+        let is_there =
+            |write: &StateWrite| self.last.is_last(&write.key, write.value.as_deref(), end);
         if writes.iter().all(is_there) {
             let end = self.last.end();
             return Ok(u64::try_from(end).unwrap_or(0));

@@ -11,8 +11,9 @@ use crate::json_fields::{flag, number, task, text};
 /// The value of a record; none: a tombstone.
 pub(crate) fn encode(record: &ConfigRecord) -> Option<Value> {
     Some(match record {
-        ConfigRecord::Connector { config: None, .. }
-        | ConfigRecord::Plugin { entry: None, .. } => return None,
+        ConfigRecord::Connector { config: None, .. } | ConfigRecord::Plugin { entry: None, .. } => {
+            return None;
+        }
         ConfigRecord::Connector {
             config: Some(config),
             ..
@@ -134,9 +135,9 @@ pub(crate) fn decode(key: &str, value: Option<&[u8]>) -> Result<Option<ConfigRec
             "tidegate-feature" => ConfigRecord::Feature {
                 version: number(&value, "version")?,
             },
-            "session-key" => ConfigRecord::SessionKey(
-                serde_json::from_value(value).map_err(|e| e.to_string())?,
-            ),
+            "session-key" => {
+                ConfigRecord::SessionKey(serde_json::from_value(value).map_err(|e| e.to_string())?)
+            }
             // Of a Connect (logger levels), or of a later version of ours.
             _ => return Ok(None),
         }
@@ -224,7 +225,10 @@ mod tests {
     fn records_of_kafka_connect_are_understood() {
         let read = |key: &str, value: &str| decode(key, Some(value.as_bytes())).unwrap().unwrap();
         assert_eq!(
-            read("target-state-c", r#"{"state":"PAUSED","state.v2":"STOPPED"}"#),
+            read(
+                "target-state-c",
+                r#"{"state":"PAUSED","state.v2":"STOPPED"}"#
+            ),
             ConfigRecord::Target {
                 name: "c".into(),
                 state: TargetState::Stopped
@@ -239,7 +243,10 @@ mod tests {
                 exactly_once: false
             }
         );
-        assert_eq!(decode("logger-cluster-x", Some(br#"{"level":"INFO"}"#)), Ok(None));
+        assert_eq!(
+            decode("logger-cluster-x", Some(br#"{"level":"INFO"}"#)),
+            Ok(None)
+        );
     }
 
     #[test]
@@ -252,7 +259,10 @@ mod tests {
             ("commit-c", r#"{"tasks":-1}"#),
             ("target-state-c", r#"{"state":"DANCING"}"#),
         ] {
-            assert!(decode(key, Some(value.as_bytes())).is_err(), "{key} {value}");
+            assert!(
+                decode(key, Some(value.as_bytes())).is_err(),
+                "{key} {value}"
+            );
         }
     }
 }

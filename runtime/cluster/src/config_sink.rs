@@ -34,7 +34,10 @@ impl LastRecords {
     /// The offset after the last record that was read.
     pub(crate) fn end(&self) -> i64 {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.values().map(|(offset, _)| offset + 1).max().unwrap_or(0)
+        all.values()
+            .map(|(offset, _)| offset + 1)
+            .max()
+            .unwrap_or(0)
     }
 }
 

@@ -88,7 +88,10 @@ impl Coordinator {
                 // Dropped unanswered, `done` answers too.
                 if !going.is_empty() {
                     let done = Some(done);
-                    self.tell(ClusterEvent::Going { shards: going, done });
+                    self.tell(ClusterEvent::Going {
+                        shards: going,
+                        done,
+                    });
                 }
             }
             MembershipEvent::Failed(reason) => self.tell(ClusterEvent::Failed(reason)),

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tidegate_kafka::{Kafka, KafkaError, StateRecord, StateWrite, TailSink, TopicTail};
-use tidegate_model::offset::{SourceOffset, SourcePartition, offset_record_key, parse_offset_record_key};
+use tidegate_model::offset::{
+    SourceOffset, SourcePartition, offset_record_key, parse_offset_record_key,
+};
 
 use crate::store::Positions;
 

@@ -314,7 +314,10 @@ mod tests {
             let tasks = task_records("c", 1, &[[("t".to_owned(), "0".to_owned())].into()], false);
             assert_eq!(store.append(tasks).await.unwrap(), [2, 3]);
             store.append(vec![second.clone()]).await.unwrap();
-            store.commit_offsets("c", None, positions.clone()).await.unwrap();
+            store
+                .commit_offsets("c", None, positions.clone())
+                .await
+                .unwrap();
         }
         let store = SledStore::open(directory.path()).unwrap();
         let log = store.read_log().await.unwrap();
@@ -336,7 +339,10 @@ mod tests {
                 partition(r#"{"f":1}"#),
                 offset(&format!(r#"{{"n":"{name}"}}"#)),
             );
-            store.commit_offsets(name, None, vec![position]).await.unwrap();
+            store
+                .commit_offsets(name, None, vec![position])
+                .await
+                .unwrap();
         }
         let own = store.offsets("a", None).await.unwrap();
         assert_eq!(own, [(partition(r#"{"f":1}"#), offset(r#"{"n":"a"}"#))]);

@@ -22,7 +22,7 @@ use task_run::TaskRun;
 
 use crate::config_log::{ConfigRecord, ConfigState, ConnectorEntry, RestartRequest};
 use crate::names::TaskId;
-use crate::state::{PlacedStatus, State, Status, TargetState};
+use crate::state::{PlacedStatus, RemoteStatus, State, Status, TargetState};
 
 /// What the herder knows beyond the log.
 #[derive(Debug)]
@@ -92,7 +92,11 @@ impl Herder {
 
     /// Whether every task that was started on one of these shards has ended.
     pub fn is_quiet(&self, shards: &BTreeSet<u32>) -> bool {
-        let on = |task: &TaskRun| task.spec().shard.is_some_and(|shard| shards.contains(&shard));
+        let on = |task: &TaskRun| {
+            task.spec()
+                .shard
+                .is_some_and(|shard| shards.contains(&shard))
+        };
         !self.tasks.values().any(|task| task.is_live() && on(task))
     }
 
@@ -105,7 +109,9 @@ impl Herder {
             let exists = self.exists(task);
             exists && cluster.owned.contains(&placement.shard)
         };
-        self.log.cluster().is_removed(&self.me, cluster.incarnation())
+        self.log
+            .cluster()
+            .is_removed(&self.me, cluster.incarnation())
             && self.is_idle()
             && !self.log.cluster().placements().iter().any(placed_here)
     }
@@ -113,7 +119,11 @@ impl Herder {
     /// Whether no move of the task is under way.
     pub fn is_move_done(&self, id: &TaskId) -> bool {
         let placement = self.log.cluster().placement(id);
-        let settled = |placement| self.cluster.as_ref().is_none_or(|c| c.is_settled(id, &placement));
+        let settled = |placement| {
+            self.cluster
+                .as_ref()
+                .is_none_or(|c| c.is_settled(id, &placement))
+        };
         placement.is_none_or(settled)
     }
 
@@ -225,6 +235,7 @@ impl Herder {
             Event::TaskEnded { id, epoch, trace } => self.task_ended(now_ms, id, epoch, trace),
             Event::Tick => {}
             Event::Shutdown => self.ending = true,
+            Event::TaskStatus(id, status) => self.heard_of_task(now_ms, id, status),
             other => {
                 if let Some(cluster) = &mut self.cluster {
                     cluster.handle(now_ms, &self.me, other);
@@ -232,6 +243,21 @@ impl Herder {
             }
         }
         self.reconcile(now_ms)
+    }
+
+    /// A late word of a former owner stands last in the topic now, and is all that a worker that comes
+    /// later reads of the task. Whoever runs it says it again, in a new epoch.
+    fn heard_of_task(&mut self, now_ms: u64, id: TaskId, status: Option<RemoteStatus>) {
+        let Some(cluster) = &mut self.cluster else {
+            return;
+        };
+        let placement = self.log.cluster().placement(&id);
+        let is_own = placement.is_some_and(|placement| cluster.owned.contains(&placement.shard));
+        let is_mine = |status: &RemoteStatus| status.incarnation == cluster.incarnation();
+        if is_own && self.tasks.contains_key(&id) && !status.as_ref().is_some_and(is_mine) {
+            cluster.say_again(now_ms, &self.me);
+        }
+        cluster.set_status(id, status);
     }
 
     fn restart(&mut self, request: &RestartRequest) {
@@ -423,5 +449,7 @@ fn spec_of(
     }
 }
 
+#[cfg(test)]
+mod cluster_tests;
 #[cfg(test)]
 mod tests;

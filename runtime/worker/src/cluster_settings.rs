@@ -21,7 +21,10 @@ const LEAST_SESSION_MS: u64 = 1_000;
 pub fn cluster_settings(settings: &WorkerSettings) -> Result<ClusterSettings, SettingsError> {
     let raw = &settings.raw;
     let keys = Keys(raw);
-    let group = keys.required("group.id", "group.id=tidegate (workers with the same are one cluster)")?;
+    let group = keys.required(
+        "group.id",
+        "group.id=tidegate (workers with the same are one cluster)",
+    )?;
     let times = Times::of(&keys)?;
     let secret = keys.required(
         "tidegate.secret.key",
@@ -31,9 +34,18 @@ pub fn cluster_settings(settings: &WorkerSettings) -> Result<ClusterSettings, Se
         reason: error.to_string(),
     })?;
     let named = |property: &'static str, fix: &'static str| keys.required(property, fix);
-    let config_name = named("config.storage.topic", "config.storage.topic=tidegate-configs")?;
-    let offsets_name = named("offset.storage.topic", "offset.storage.topic=tidegate-offsets")?;
-    let status_name = named("status.storage.topic", "status.storage.topic=tidegate-status")?;
+    let config_name = named(
+        "config.storage.topic",
+        "config.storage.topic=tidegate-configs",
+    )?;
+    let offsets_name = named(
+        "offset.storage.topic",
+        "offset.storage.topic=tidegate-offsets",
+    )?;
+    let status_name = named(
+        "status.storage.topic",
+        "status.storage.topic=tidegate-status",
+    )?;
     let own = |key: &str, suffix: &str| {
         let given = raw.get(key).map(|v| v.trim()).filter(|v| !v.is_empty());
         given.map_or_else(|| format!("{group}-tidegate-{suffix}"), str::to_owned)
@@ -206,7 +218,11 @@ fn check_names(settings: &ClusterSettings) -> Result<(), SettingsError> {
         if !is_topic_name(&topic.name) {
             return Err(wrong("the name of a topic"));
         }
-        if topics.iter().take(index).any(|other| other.name == topic.name) {
+        if topics
+            .iter()
+            .take(index)
+            .any(|other| other.name == topic.name)
+        {
             return Err(wrong("a topic of its own: another key names the same"));
         }
     }
@@ -227,7 +243,9 @@ fn advertised(settings: &WorkerSettings, keys: &Keys<'_>) -> Result<String, Sett
         return Err(SettingsError::Value {
             key: "listeners".to_owned(),
             value: listener,
-            wanted: "a fixed port, or rest.advertised.port: the other workers have to find this one".to_owned(),
+            wanted:
+                "a fixed port, or rest.advertised.port: the other workers have to find this one"
+                    .to_owned(),
         });
     }
     Ok(format!("{host}:{port}"))
@@ -236,12 +254,18 @@ fn advertised(settings: &WorkerSettings, keys: &Keys<'_>) -> Result<String, Sett
 fn own_host() -> String {
     let name = rustix::system::uname();
     let name = name.nodename().to_string_lossy().into_owned();
-    if name.is_empty() { "localhost".to_owned() } else { name }
+    if name.is_empty() {
+        "localhost".to_owned()
+    } else {
+        name
+    }
 }
 
 /// Tells this start from every other.
 fn incarnation() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     format!("{:x}-{:x}", now.as_nanos(), std::process::id())
 }
 
@@ -271,7 +295,10 @@ mod tests {
             ("config.storage.topic", "configs"),
             ("offset.storage.topic", "offsets"),
             ("status.storage.topic", "statuses"),
-            ("tidegate.secret.key", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+            (
+                "tidegate.secret.key",
+                "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+            ),
         ]
         .iter()
         .chain(pairs)
@@ -320,7 +347,11 @@ mod tests {
             ("tidegate.adopt", "maybe"),
         ] {
             let error = parse(&[(key, value)]).unwrap_err().to_string();
-            let named = if key == "config.storage.topic" { "offset.storage.topic" } else { key };
+            let named = if key == "config.storage.topic" {
+                "offset.storage.topic"
+            } else {
+                key
+            };
             assert!(error.contains(named), "{key}: {error}");
         }
     }

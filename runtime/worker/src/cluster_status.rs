@@ -67,7 +67,10 @@ impl Worker {
         };
         let group = cluster.settings().group.clone();
         let look = move |herder: &Herder| look(herder, group);
-        self.herder().inspect(look).await?.ok_or(WorkerError::Standalone)
+        self.herder()
+            .inspect(look)
+            .await?
+            .ok_or(WorkerError::Standalone)
     }
 
     /// Has a worker give everything away and go.
@@ -84,7 +87,9 @@ impl Worker {
                 return (Err(WorkerError::Standalone), Vec::new());
             };
             let live = directory.live();
-            let known = directory.worker(&worker).filter(|_| live.contains(worker.as_str()));
+            let known = directory
+                .worker(&worker)
+                .filter(|_| live.contains(worker.as_str()));
             let Some(record) = known else {
                 let all: Vec<&str> = live.into_iter().collect();
                 let error = WorkerError::NoWorker {

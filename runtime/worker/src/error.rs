@@ -142,7 +142,9 @@ pub enum WorkerError {
         known: String,
     },
     /// Nobody would be left.
-    #[error("{0} is the last worker that stays, and its tasks would have nowhere to go: start another one first")]
+    #[error(
+        "{0} is the last worker that stays, and its tasks would have nowhere to go: start another one first"
+    )]
     LastWorker(String),
     /// Nobody leads, or nobody knows who.
     #[error(

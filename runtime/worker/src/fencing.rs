@@ -12,7 +12,11 @@ pub(crate) async fn fence(kafka: &Kafka, connector: &str, ids: Vec<String>) -> R
     let count = ids.len();
     match kafka.fence(ids).await {
         Ok(()) => {
-            tracing::info!(connector, ids = count, "fenced the tasks of earlier generations");
+            tracing::info!(
+                connector,
+                ids = count,
+                "fenced the tasks of earlier generations"
+            );
             Ok(())
         }
         Err(error) => {

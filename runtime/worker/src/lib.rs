@@ -3,10 +3,10 @@
 #![forbid(unsafe_code)]
 
 mod backoff;
-mod connection_keys;
-mod dead_letters;
 mod cluster_settings;
 mod cluster_status;
+mod connection_keys;
+mod dead_letters;
 mod error;
 mod fencing;
 mod grants;

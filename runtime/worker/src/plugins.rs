@@ -220,7 +220,10 @@ impl Plugins {
     }
 
     /// Forgets the bytes of plugins that the log does not have any more.
-    pub(crate) async fn delete_components(&self, doomed: &[PluginEntry]) -> Result<(), WorkerError> {
+    pub(crate) async fn delete_components(
+        &self,
+        doomed: &[PluginEntry],
+    ) -> Result<(), WorkerError> {
         for entry in doomed {
             self.store.delete_component(entry).await?;
         }

@@ -303,7 +303,11 @@ fn directories(keys: &Keys<'_>, distributed: bool) -> Result<(PathBuf, PathBuf),
 pub(crate) struct Keys<'a>(pub(crate) &'a ConfigMap);
 
 impl Keys<'_> {
-    pub(crate) fn required(&self, key: &'static str, fix: &'static str) -> Result<String, SettingsError> {
+    pub(crate) fn required(
+        &self,
+        key: &'static str,
+        fix: &'static str,
+    ) -> Result<String, SettingsError> {
         match self.0.get(key).map(|v| v.trim()) {
             Some(value) if !value.is_empty() => Ok(value.to_owned()),
             _ => Err(SettingsError::Missing { key, fix }),

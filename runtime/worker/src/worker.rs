@@ -124,9 +124,7 @@ impl Worker {
             .await?;
         match found {
             (true, _) => Ok(Leadership::Here),
-            (false, Some(url)) if Some(&url) != self.own_url().as_ref() => {
-                Ok(Leadership::At(url))
-            }
+            (false, Some(url)) if Some(&url) != self.own_url().as_ref() => Ok(Leadership::At(url)),
             (false, _) => Err(WorkerError::NoLeader),
         }
     }
@@ -377,7 +375,8 @@ impl Worker {
     /// # Errors
     /// If there is none of that name.
     pub async fn delete(&self, name: &str) -> Result<(), WorkerError> {
-        self.append_for(name, |name, _| deletion_records(&name)).await?;
+        self.append_for(name, |name, _| deletion_records(&name))
+            .await?;
         tracing::info!(connector = name, "connector deleted");
         Ok(())
     }
@@ -474,11 +473,7 @@ impl Worker {
     ///
     /// # Errors
     /// If there is none.
-    pub async fn task_status(
-        &self,
-        name: &str,
-        task: u32,
-    ) -> Result<PlacedStatus, WorkerError> {
+    pub async fn task_status(&self, name: &str, task: u32) -> Result<PlacedStatus, WorkerError> {
         let status = self.status(name).await?;
         let found = status.tasks.into_iter().nth(task as usize);
         found.ok_or_else(|| WorkerError::NoTask(TaskId::new(name, task).to_string()))

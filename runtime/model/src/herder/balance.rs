@@ -218,7 +218,12 @@ mod tests {
         let directory = directory(&[("a", 0..8), ("b", 8..16)]);
         let mut balance = Balance::new(&directory, |_| false);
         for n in 0..7 {
-            balance.add(&task(n), if n < 4 { n } else { 4 + n }, 100 + u64::from(n), true);
+            balance.add(
+                &task(n),
+                if n < 4 { n } else { 4 + n },
+                100 + u64::from(n),
+                true,
+            );
         }
         assert_eq!(balance.even_out(true), []);
         assert_eq!(balance.even_out(false), []);

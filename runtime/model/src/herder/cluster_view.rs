@@ -26,10 +26,15 @@ pub(super) struct ClusterView {
     pub(super) directory: Directory,
     epoch: u64,
     weights: BTreeMap<TaskId, u32>,
+    /// The last move of each task whose release was heard of.
     released: BTreeMap<TaskId, u64>,
+    /// What the topic says of each task now, which may be an older release that came late.
+    heard: BTreeMap<TaskId, u64>,
     /// Releases that are being written.
     releasing: BTreeMap<TaskId, u64>,
-    statuses: BTreeMap<TaskId, RemoteStatus>,
+    /// What each worker said last of a task. A move brings no new epoch, so no epoch tells whose word
+    /// is the last: the owner's of the task's shard counts.
+    statuses: BTreeMap<TaskId, BTreeMap<String, RemoteStatus>>,
     plan_failures: BTreeMap<String, String>,
     /// Fencing that was asked for, or is done: generation, and whether it is done.
     fences: BTreeMap<String, (u64, bool)>,
@@ -61,6 +66,7 @@ impl ClusterView {
             epoch: 0,
             weights: BTreeMap::new(),
             released: BTreeMap::new(),
+            heard: BTreeMap::new(),
             releasing: BTreeMap::new(),
             statuses: BTreeMap::new(),
             plan_failures: BTreeMap::new(),
@@ -90,7 +96,11 @@ impl ClusterView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             shards: self.owned.clone(),
             epoch: self.epoch,
-            weights: self.weights.iter().map(|(id, w)| (id.clone(), *w)).collect(),
+            weights: self
+                .weights
+                .iter()
+                .map(|(id, w)| (id.clone(), *w))
+                .collect(),
         }
     }
 
@@ -114,17 +124,7 @@ impl ClusterView {
                 self.balanced_for = None;
             }
             Event::Worker(id, record) => self.worker(now_ms, me, id, record),
-            Event::Released(task, place) => drop(self.released.insert(task, place)),
-            Event::TaskStatus(task, status) => match status {
-                Some(status) => {
-                    let known = self.statuses.get(&task);
-                    // What a former owner says late does not count.
-                    if known.is_none_or(|known| known.epoch <= status.epoch) {
-                        self.statuses.insert(task, status);
-                    }
-                }
-                None => drop(self.statuses.remove(&task)),
-            },
+            Event::Released(task, place) => self.hear_release(task, place),
             Event::PlanFailure(name, trace) => match trace {
                 Some(trace) => drop(self.plan_failures.insert(name, trace)),
                 None => drop(self.plan_failures.remove(&name)),
@@ -147,9 +147,43 @@ impl ClusterView {
         }
     }
 
+    fn hear_release(&mut self, task: TaskId, place: u64) {
+        let known = self.released.entry(task.clone()).or_default();
+        *known = place.max(*known);
+        if self
+            .releasing
+            .get(&task)
+            .is_some_and(|asked| *asked > place)
+        {
+            // An older release came late, and stands where ours stood.
+            self.releasing.remove(&task);
+        }
+        self.heard.insert(task, place);
+    }
+
+    pub(super) fn set_status(&mut self, task: TaskId, status: Option<RemoteStatus>) {
+        let Some(status) = status else {
+            return drop(self.statuses.remove(&task));
+        };
+        let known = self.statuses.entry(task).or_default();
+        known.retain(|worker, _| self.directory.worker(worker).is_some());
+        known.insert(status.worker.clone(), status);
+    }
+
+    /// Begins a new epoch, in which everything is said again.
+    pub(super) fn say_again(&mut self, now_ms: u64, me: &str) {
+        self.epoch += 1;
+        self.claim(now_ms, me);
+    }
+
     fn worker(&mut self, now_ms: u64, me: &str, id: String, record: Option<WorkerRecord>) {
         if id == me {
-            // This start of it knows better; what an earlier one said is over.
+            // This start of it knows better; what an earlier one said is over. If it came late the others
+            // believe it until this one speaks again.
+            let is_old = record.is_none_or(|record| record.incarnation != self.incarnation);
+            if is_old && !self.owned.is_empty() {
+                self.say_again(now_ms, me);
+            }
             return;
         }
         if let Some(record) = &record
@@ -176,13 +210,23 @@ impl ClusterView {
 
     /// Whether no move of the task is under way.
     pub(super) fn is_settled(&self, id: &TaskId, placement: &Placement) -> bool {
-        placement.from.is_none() || self.released.get(id) == Some(&placement.place)
+        // Nobody orders a move before the one before is done: a later release stands for earlier ones,
+        // and may be heard of before the log has told of its move.
+        let released = |released: &u64| *released >= placement.place;
+        placement.from.is_none() || self.released.get(id).is_some_and(released)
     }
 
-    /// Whether it is this worker's to say that the task has been let go, and it has not said so.
+    /// Whether it is this worker's to say that the task has been let go, and nobody has, or not for good:
+    /// who comes later hears only what the topic says now.
     pub(super) fn must_release(&mut self, id: &TaskId, placement: &Placement) -> bool {
-        let owned = placement.from.is_some_and(|from| self.owned.contains(&from));
-        if !owned || self.is_settled(id, placement) {
+        let owned = placement
+            .from
+            .is_some_and(|from| self.owned.contains(&from));
+        let said = self
+            .heard
+            .get(id)
+            .is_some_and(|heard| *heard >= placement.place);
+        if !owned || said {
             return false;
         }
         let asked = self.releasing.insert(id.clone(), placement.place);
@@ -200,17 +244,18 @@ impl ClusterView {
         let owner = placement.and_then(|placement| self.directory.owner(placement.shard));
         let is_current = |known: &&RemoteStatus| {
             let record = self.directory.worker(&known.worker);
-            owner == Some(&*known.worker)
-                && known.worker != me
+            known.worker != me
                 && record.is_some_and(|record| record.incarnation == known.incarnation)
         };
-        if let Some(current) = known.filter(is_current) {
+        let of_owner = owner.and_then(|owner| known?.get(owner));
+        if let Some(current) = of_owner.filter(is_current) {
             return Some(PlacedStatus {
                 status: current.status.clone(),
                 worker: current.worker.clone(),
             });
         }
-        let worker = owner.or(known.map(|known| &*known.worker))?;
+        let last = known.and_then(|known| known.values().max_by_key(|status| status.epoch));
+        let worker = owner.or(last.map(|last| &*last.worker))?;
         Some(PlacedStatus {
             status: Status::of(State::Unassigned),
             worker: worker.to_owned(),
@@ -232,7 +277,8 @@ impl ClusterView {
         {
             return false;
         }
-        self.fences.insert(connector.to_owned(), (generation, false));
+        self.fences
+            .insert(connector.to_owned(), (generation, false));
         true
     }
 

@@ -65,9 +65,10 @@ impl Herder {
         let Some(cluster) = &self.cluster else {
             return Vec::new();
         };
-        let waiting = self.log.connectors().iter().filter(|(name, entry)| {
-            !entry.may_run() && cluster.is_fenced(name, entry.generation)
-        });
+        let waiting =
+            self.log.connectors().iter().filter(|(name, entry)| {
+                !entry.may_run() && cluster.is_fenced(name, entry.generation)
+            });
         waiting
             .map(|(name, entry)| ConfigRecord::Fence {
                 name: name.clone(),

@@ -150,8 +150,7 @@ impl TaskRun {
         spec: &TaskSpec,
         paused: bool,
     ) -> (Option<Action>, bool) {
-        let outdated =
-            self.spec.task_config != spec.task_config
+        let outdated = self.spec.task_config != spec.task_config
                 || self.spec.revision != spec.revision
                 || self.spec.shard != spec.shard
                 // Its transactional id has been fenced for the new generation.

@@ -181,16 +181,10 @@ fn plan_of(values: impl Iterator<Item = String>) -> PlanOutcome {
 fn create_plan_start_delete() {
     let mut d = Driver::new();
     d.configure(&[("tasks", "2")]);
-    assert_eq!(
-        d.connector().unwrap().state,
-        State::Unassigned
-    );
+    assert_eq!(d.connector().unwrap().state, State::Unassigned);
     d.answer_plans();
     assert_eq!(d.running(), [0, 1]);
-    assert_eq!(
-        d.connector().unwrap().state,
-        State::Running
-    );
+    assert_eq!(d.connector().unwrap().state, State::Running);
     d.append(ConfigRecord::Connector {
         name: "c".into(),
         config: None,
@@ -213,10 +207,7 @@ fn a_failed_plan_fails_the_connector_and_leaves_tasks_alone() {
     assert_eq!(status, Status::failed("no tasks key"));
     d.configure(&[("tasks", "1")]);
     d.answer_plans();
-    assert_eq!(
-        d.connector().unwrap().state,
-        State::Running
-    );
+    assert_eq!(d.connector().unwrap().state, State::Running);
     assert_eq!(
         d.starts, 2,
         "a new configuration restarts the task, even with an equal plan"
@@ -300,10 +291,7 @@ fn pause_keeps_tasks_and_stop_ends_them() {
     d.target(TargetState::Stopped);
     d.answer_plans();
     assert!(d.running().is_empty());
-    assert_eq!(
-        d.connector().unwrap().state,
-        State::Stopped
-    );
+    assert_eq!(d.connector().unwrap().state, State::Stopped);
     d.target(TargetState::Started);
     d.answer_plans();
     assert_eq!(d.running(), [0]);

@@ -163,7 +163,12 @@ pub(crate) fn start(environment: TaskEnvironment, ready: Ready) -> HerderHandle 
         ended,
     };
     driver.handle(Event::Tick);
-    tokio::spawn(driver.run(request_receiver, event_receiver, ready.news, appended_receiver));
+    tokio::spawn(driver.run(
+        request_receiver,
+        event_receiver,
+        ready.news,
+        appended_receiver,
+    ));
     HerderHandle {
         requests,
         applied: is_applied,
