@@ -39,6 +39,10 @@ test-unit:
 test-system *ARGS: build kafka
     scripts/test-system.sh {{ARGS}}
 
+# Simulate a cluster's control plane from 100,000 seeds (--seeds N, --first SEED, --seed SEED --trace)
+simulate *ARGS:
+    cargo run --release --locked --workspace --bin simulate -- {{ARGS}}
+
 # Measure beside Kafka Connect: `just bench files`
 bench *ARGS: build
     scripts/kafka-fetch.sh --with-jdbc > /dev/null

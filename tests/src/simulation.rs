@@ -104,6 +104,10 @@ impl std::fmt::Display for Failure {
         for step in steps {
             writeln!(f, "  {step}")?;
         }
-        write!(f, "replay it with: ./justw simulate --seed {} --trace", self.seed)
+        write!(
+            f,
+            "replay it with: ./justw simulate --seed {} --trace",
+            self.seed
+        )
     }
 }

@@ -70,7 +70,11 @@ fn search(first: u64, seeds: u64) -> ExitCode {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| run.work())).collect();
-        let pause = Duration::from_secs(if std::io::stderr().is_terminal() { 1 } else { 10 });
+        let pause = Duration::from_secs(if std::io::stderr().is_terminal() {
+            1
+        } else {
+            10
+        });
         let mut said = Instant::now();
         while !workers.iter().all(|worker| worker.is_finished()) {
             std::thread::sleep(Duration::from_millis(50));
@@ -81,14 +85,20 @@ fn search(first: u64, seeds: u64) -> ExitCode {
             }
         }
     });
-    let (tally, failure) = run.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (tally, failure) = run
+        .found
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
     match failure {
         Some(failure) => {
             println!("{failure}");
             ExitCode::FAILURE
         }
         None => {
-            println!("{seeds} seeds break nothing in {} s: {tally:?}", began.elapsed().as_secs());
+            println!(
+                "{seeds} seeds break nothing in {} s: {tally:?}",
+                began.elapsed().as_secs()
+            );
             ExitCode::SUCCESS
         }
     }
@@ -115,7 +125,11 @@ impl Run {
         self.is_over.store(true, Ordering::Relaxed);
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         // The lowest, so that the answer does not depend on who was faster.
-        if found.1.as_ref().is_none_or(|known| failure.seed < known.seed) {
+        if found
+            .1
+            .as_ref()
+            .is_none_or(|known| failure.seed < known.seed)
+        {
             found.1 = Some(failure);
         }
     }

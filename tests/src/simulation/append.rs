@@ -41,7 +41,9 @@ impl World {
             }
         }
         let now_ms = self.now_ms;
-        let may_try = self.processes[process].append_again_ms.is_none_or(|at_ms| at_ms <= now_ms);
+        let may_try = self.processes[process]
+            .append_again_ms
+            .is_none_or(|at_ms| at_ms <= now_ms);
         if self.processes[process].appending.is_some() || !may_try {
             return self.give_up_reading_back(process);
         }
@@ -107,7 +109,11 @@ impl World {
         if epoch != self.log.epoch || self.log.open.is_none() {
             return self.answer(process, Inside::AppendEnded(AppendOutcome::Fenced));
         }
-        let luck = if self.is_chaos { self.rng.u32(0..100) } else { 100 };
+        let luck = if self.is_chaos {
+            self.rng.u32(0..100)
+        } else {
+            100
+        };
         match luck {
             0..3 => {
                 self.log.end(Fate::Aborted);
@@ -119,7 +125,11 @@ impl World {
                     self.commit_log(process);
                 }
                 let after_ms = self.rng.u64(0..TRANSACTION_MS);
-                self.later(process, after_ms, Inside::AppendEnded(AppendOutcome::Unknown));
+                self.later(
+                    process,
+                    after_ms,
+                    Inside::AppendEnded(AppendOutcome::Unknown),
+                );
             }
             _ => {
                 self.commit_log(process);
@@ -135,7 +145,11 @@ impl World {
             let records = w.log.entries[first..].iter();
             let brief = records.map(|entry| format!("{}: {}", entry.place, brief(&entry.record)));
             let brief: Vec<String> = brief.collect();
-            format!("log: {} writes {}", w.processes[process].name, brief.join(", "))
+            format!(
+                "log: {} writes {}",
+                w.processes[process].name,
+                brief.join(", ")
+            )
         });
         self.log.commit();
     }
@@ -182,7 +196,10 @@ impl World {
         let read = &self.log.entries[..state.log_index];
         let is_there = |record: &ConfigRecord| {
             let key = record.key();
-            let mut committed = read.iter().rev().filter(|entry| entry.fate == Fate::Committed);
+            let mut committed = read
+                .iter()
+                .rev()
+                .filter(|entry| entry.fate == Fate::Committed);
             let last = committed.find(|entry| entry.record.key() == key);
             last.is_some_and(|last| last.place > appending.after && last.record == *record)
         };
@@ -198,7 +215,10 @@ impl World {
     pub(super) fn read_back(&mut self, process: ProcessId) {
         let state = &self.processes[process];
         let read = state.herder.log().last_place();
-        let place = state.appending.as_ref().and_then(|appending| appending.place);
+        let place = state
+            .appending
+            .as_ref()
+            .and_then(|appending| appending.place);
         if place.is_some_and(|place| place <= read) {
             self.finish_append(process, true);
         }
@@ -207,7 +227,11 @@ impl World {
     fn give_up_reading_back(&mut self, process: ProcessId) {
         let limit_ms = self.now_ms.saturating_sub(READ_BACK_MS);
         let stuck = |a: &Appending| a.place.is_some() && a.since_ms < limit_ms;
-        if self.processes[process].appending.as_ref().is_some_and(stuck) {
+        if self.processes[process]
+            .appending
+            .as_ref()
+            .is_some_and(stuck)
+        {
             self.finish_append(process, false);
         }
     }
@@ -236,8 +260,10 @@ fn brief(record: &ConfigRecord) -> String {
             let tasks = config.as_ref().and_then(|config| config.get("tasks"));
             format!("{} {:?} tasks", record.key(), tasks)
         }
-        ConfigRecord::Target { state, .. } => format!("{} {}", record.key(), format!("{state:?}")),
-        ConfigRecord::Commit { tasks, revision, .. } => {
+        ConfigRecord::Target { state, .. } => format!("{} {state:?}", record.key()),
+        ConfigRecord::Commit {
+            tasks, revision, ..
+        } => {
             format!("{} {tasks} of {revision}", record.key())
         }
         ConfigRecord::Placement { shard, from, .. } => {

@@ -82,7 +82,6 @@ impl World {
         let shards = std::mem::take(&mut state.owned);
         self.step(|w| format!("{} hears that it is no member", w.processes[process].name));
         self.going(process, shards, None);
-        self.send(process, Outside::Join(process));
     }
 
     fn end_lease(&mut self, process: ProcessId) {
@@ -97,8 +96,14 @@ impl World {
         if state.is_blocked || state.is_ending && state.herder.is_idle() {
             return;
         }
-        let is_due = state.mail.front().is_some_and(|(at_ms, _, _)| *at_ms <= now_ms);
-        let Some((_, member, mail)) = state.mail.pop_front().filter(|_| is_due) else {
+        let is_due = state
+            .mail
+            .front()
+            .is_some_and(|(at_ms, _, _)| *at_ms <= now_ms);
+        if !is_due {
+            return;
+        }
+        let Some((_, member, mail)) = state.mail.pop_front() else {
             return;
         };
         match mail {
@@ -133,7 +138,7 @@ impl World {
         state.active.retain(|shard| !active.contains(shard));
         state.goings += 1;
         let number = state.goings;
-        state.is_blocked = member.is_some();
+        state.is_blocked = true;
         state.going.push(Going {
             shards,
             number,
@@ -171,7 +176,9 @@ impl World {
 
     fn gone(&mut self, process: ProcessId, going: Going) {
         let Some(member) = going.member else {
-            return;
+            // It joins again only now, so that no lease comes while something still runs.
+            self.processes[process].is_blocked = false;
+            return self.send(process, Outside::Join(process));
         };
         let state = &mut self.processes[process];
         state.is_blocked = false;

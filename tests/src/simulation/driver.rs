@@ -1,7 +1,7 @@
 //! The herder's loop in a process: events in, actions done, and what follows from any of it.
 
-use tidegate_model::herder::{Action, Event};
 use tidegate_model::config_log::ConfigRecord;
+use tidegate_model::herder::{Action, Event};
 
 use super::happening::{Inside, Outside, ProcessId, TaskStep};
 use super::world::World;
@@ -93,7 +93,9 @@ impl World {
         let state = &mut self.processes[process];
         let tick_ms = state.herder.next_tick_ms().map(|ms| ms + state.started_ms);
         let due = tick_ms.into_iter().chain(state.append_again_ms).min();
-        let due_ms = due.map_or(now_ms + BEAT_MS, |ms| ms.clamp(now_ms + 5, now_ms + BEAT_MS));
+        let due_ms = due.map_or(now_ms + BEAT_MS, |ms| {
+            ms.clamp(now_ms + 5, now_ms + BEAT_MS)
+        });
         if state.tick_ms.is_none_or(|armed_ms| armed_ms > due_ms) {
             state.tick_ms = Some(due_ms);
             self.later(process, due_ms - now_ms, Inside::Tick(due_ms));
@@ -132,7 +134,7 @@ impl World {
         self.bury(process);
     }
 
-    /// The process is no more.
+    /// The process is no more; the worker's next one comes after a while.
     pub(super) fn bury(&mut self, process: ProcessId) {
         let state = &mut self.processes[process];
         state.alive = false;
@@ -141,14 +143,24 @@ impl World {
         state.deferred.clear();
         let worker = state.worker;
         self.workers[worker].process = None;
+        let back_ms = self.rng.u64(100..15_000);
+        self.later_outside(back_ms, Outside::Boot(worker));
     }
 
-    pub(super) fn stop_task(&mut self, process: ProcessId, key: &(tidegate_model::names::TaskId, u64)) {
+    pub(super) fn stop_task(
+        &mut self,
+        process: ProcessId,
+        key: &(tidegate_model::names::TaskId, u64),
+    ) {
         let grace_ms = self.grace();
         let Some(task) = self.processes[process].tasks.get_mut(key) else {
             return;
         };
         task.stopping = true;
-        self.later(process, grace_ms, Inside::Task(key.clone(), TaskStep::Stopped));
+        self.later(
+            process,
+            grace_ms,
+            Inside::Task(key.clone(), TaskStep::Stopped),
+        );
     }
 }

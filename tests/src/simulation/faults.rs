@@ -4,7 +4,7 @@ use super::happening::{Happening, Inside, Outside, ProcessId};
 use super::world::{Worker, World};
 
 /// More workers would not make a run better, only longer.
-const MOST_WORKERS: usize = 5;
+const MOST_WORKERS: usize = 4;
 
 impl World {
     /// Workers begin, and so does everything that will befall them.
@@ -52,11 +52,7 @@ impl World {
                 self.step(|w| format!("{} is cut off for {cut_ms} ms", w.workers[worker].name));
                 self.workers[worker].cut_until_ms = self.now_ms + cut_ms;
             }
-            8 => {
-                self.later(process, 0, Inside::Terminate);
-                let back_ms = self.rng.u64(6_000..16_000);
-                self.later_outside(back_ms, Outside::Boot(worker));
-            }
+            8 => self.later(process, 0, Inside::Terminate),
             _ if self.workers.len() < MOST_WORKERS => self.new_worker(0),
             _ => {}
         }
@@ -99,10 +95,7 @@ impl World {
         }
         self.tally.crashes += 1;
         self.step(|w| format!("{} is killed", w.processes[process].name));
-        let worker = self.processes[process].worker;
         self.bury(process);
-        let back_ms = self.rng.u64(100..15_000);
-        self.later_outside(back_ms, Outside::Boot(worker));
     }
 
     pub(super) fn compact(&mut self) {

@@ -153,7 +153,12 @@ impl World {
             let going: BTreeSet<u32> = staying.into_iter().take(surplus).collect();
             let process = member.process;
             let now_ms = self.now_ms;
-            self.step(|w| format!("group: {going:?} asked back from {}", w.processes[process].name));
+            self.step(|w| {
+                format!(
+                    "group: {going:?} asked back from {}",
+                    w.processes[process].name
+                )
+            });
             if let Some(member) = self.group.members.get_mut(&id) {
                 member.going.extend(&going);
                 member.asked_ms = now_ms;
@@ -178,7 +183,11 @@ impl World {
             Some(member) => {
                 member.seen_ms = self.now_ms;
                 let granted = has_shards && !refused;
-                if granted { Renewal::Granted } else { Renewal::Rebalancing }
+                if granted {
+                    Renewal::Granted
+                } else {
+                    Renewal::Rebalancing
+                }
             }
         };
         if outcome != Renewal::Unknown {

@@ -20,11 +20,11 @@ pub(super) enum Mail {
     Revoke(BTreeSet<u32>),
 }
 
-/// Shards on their way out, and until when they are waited for.
+/// Shards on their way out, which the membership's thread waits for.
 pub(super) struct Going {
     pub(super) shards: BTreeSet<u32>,
     pub(super) number: u64,
-    /// None: they are gone already, and nobody waits.
+    /// Which membership they are asked back from; none: it is over, and they are gone already.
     pub(super) member: Option<u64>,
 }
 

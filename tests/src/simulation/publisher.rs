@@ -78,7 +78,10 @@ impl World {
             incarnation: own.incarnation.clone(),
             epoch: own.epoch,
         };
-        let is_new_epoch = publisher.worker.as_ref().is_none_or(|w| w.epoch != own.epoch);
+        let is_new_epoch = publisher
+            .worker
+            .as_ref()
+            .is_none_or(|w| w.epoch != own.epoch);
         if publisher.worker.as_ref() != Some(&own) {
             let record = StatusRecord::Worker(me.clone(), Some(own.clone()));
             publisher.queue.push_back(record);
@@ -128,7 +131,11 @@ impl World {
 
     pub(super) fn publish_send(&mut self, process: ProcessId) {
         let records = self.processes[process].publisher.batch.clone();
-        let luck = if self.is_chaos { self.rng.u32(0..100) } else { 100 };
+        let luck = if self.is_chaos {
+            self.rng.u32(0..100)
+        } else {
+            100
+        };
         match luck {
             // It does not get through.
             0..3 => self.answer(process, Inside::Published(false)),

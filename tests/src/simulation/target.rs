@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::checks::{D1, D4, D8};
-use super::happening::{Answer, Effect, Inside, Outside, Piece, ProcessId, Start, TaskKey, TaskStep};
+use super::happening::{
+    Answer, Effect, Inside, Outside, Piece, ProcessId, Start, TaskKey, TaskStep,
+};
 use super::task::Kind;
 use super::world::World;
 
@@ -44,7 +46,11 @@ impl World {
             Err("Kafka does not answer".to_owned())
         } else {
             for task in 0..ids {
-                let id = self.targets.ids.entry((connector.clone(), task)).or_default();
+                let id = self
+                    .targets
+                    .ids
+                    .entry((connector.clone(), task))
+                    .or_default();
                 *id = (id.0 + 1, None);
             }
             Ok(())
@@ -81,13 +87,7 @@ impl World {
     }
 
     /// An effect arrives. Whoever sent it may be gone by now.
-    pub(super) fn apply(
-        &mut self,
-        process: ProcessId,
-        key: TaskKey,
-        effect: Effect,
-        right: u32,
-    ) {
+    pub(super) fn apply(&mut self, process: ProcessId, key: TaskKey, effect: Effect, right: u32) {
         let lost = self.is_chaos && self.chance(3);
         let answer = match effect {
             Effect::Produce(..) if lost => Answer::Lost,
@@ -98,7 +98,10 @@ impl World {
                 if lost { Answer::Lost } else { answer }
             }
         };
-        self.answer(process, Inside::Task(key, TaskStep::Answered(effect, answer)));
+        self.answer(
+            process,
+            Inside::Task(key, TaskStep::Answered(effect, answer)),
+        );
     }
 
     fn written(&mut self, key: &TaskKey, piece: Piece) -> &mut Written {

@@ -53,6 +53,8 @@ pub(super) struct Instance {
     pub(super) stopping: bool,
     pub(super) reported: Option<State>,
     pieces: BTreeMap<Piece, Progress>,
+    /// How many pieces it has to know the beginning of.
+    awaited: usize,
     epoch: u32,
 }
 
@@ -69,7 +71,9 @@ impl World {
         self.step(|w| format!("{} starts {}", w.processes[process].name, spec.id));
         let key = (spec.id.clone(), epoch);
         let cluster = self.processes[process].herder.log().cluster();
-        let place = cluster.placement(&spec.id).map_or(0, |placement| placement.place);
+        let place = cluster
+            .placement(&spec.id)
+            .map_or(0, |placement| placement.place);
         let instance = Instance {
             spec,
             place,
@@ -77,6 +81,7 @@ impl World {
             stopping: false,
             reported: None,
             pieces: BTreeMap::new(),
+            awaited: 0,
             epoch: 0,
         };
         let state = &mut self.processes[process];
@@ -111,6 +116,7 @@ impl World {
                 task.pieces.clear();
                 let (number, tasks) = (key.0.task, task.spec.tasks.max(1));
                 let own: Vec<Piece> = (0..PIECES).filter(|p| p % tasks == number).collect();
+                task.awaited = own.len();
                 self.open_pieces(process, key, &own);
             }
             TaskStep::Opened(piece, start) => self.opened(process, key, piece, start),
@@ -166,7 +172,6 @@ impl World {
         };
         // A source that produces at least once goes round and round whatever is answered.
         let is_round = Kind::of(&key.0.connector) == Kind::AtLeastOnce && task.reported.is_some();
-        let is_first = task.pieces.is_empty() && !is_round;
         let progress = Progress {
             next: start.next,
             whole: start.next,
@@ -175,7 +180,7 @@ impl World {
             acked: BTreeSet::new(),
         };
         task.pieces.insert(piece, progress);
-        if is_first {
+        if task.pieces.len() == task.awaited && !is_round {
             self.task_later(process, key, 1, TaskStep::Round);
         }
     }
@@ -190,10 +195,18 @@ impl World {
         let Some(task) = self.processes[process].tasks.get_mut(key) else {
             return;
         };
-        let state = if task.paused { State::Paused } else { State::Running };
+        let state = if task.paused {
+            State::Paused
+        } else {
+            State::Running
+        };
         let is_news = task.reported.replace(state) != Some(state);
         let idle = task.paused || !valid;
-        let effect = if idle { None } else { self.next_effect(process, key) };
+        let effect = if idle {
+            None
+        } else {
+            self.next_effect(process, key)
+        };
         match effect {
             Some(effect) => {
                 let pause_ms = self.rng.u64(0..4);

@@ -2,9 +2,7 @@
 //! REST operations, and remembers what was answered 2xx.
 
 use tidegate_model::config::ConfigMap;
-use tidegate_model::config_log::{
-    ConfigRecord, RestartRequest, deletion_records, task_records,
-};
+use tidegate_model::config_log::{ConfigRecord, RestartRequest, deletion_records, task_records};
 use tidegate_model::herder::Herder;
 use tidegate_model::state::{State, TargetState};
 
@@ -79,11 +77,17 @@ impl World {
     }
 
     fn some_config(&mut self, name: &str) -> ConfigMap {
-        let kind = if name.starts_with('e') { "exactly-once" } else { "other" };
+        let kind = if name.starts_with('e') {
+            "exactly-once"
+        } else {
+            "other"
+        };
         let tasks = self.rng.u32(1..5).to_string();
         let salt = self.rng.u32(0..3).to_string();
         let pairs = [("kind", kind), ("tasks", &tasks), ("salt", &salt)];
-        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+        pairs
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into()
     }
 
     /// Once nothing goes wrong any more: what has failed is started again.
@@ -131,7 +135,10 @@ impl World {
 
     /// What a leader makes of a request; nothing if it refuses.
     pub(super) fn decide(&mut self, process: ProcessId, request: usize) -> Vec<ConfigRecord> {
-        records(&self.processes[process].herder, &self.user.requests[request])
+        records(
+            &self.processes[process].herder,
+            &self.user.requests[request],
+        )
     }
 
     /// A request was answered 2xx: what it wrote is in the log, decided on all that was before.
@@ -143,9 +150,15 @@ impl World {
             let stored = |entry: &Entry| matches!(entry.fate, Fate::Committed | Fate::Compacted);
             let pairs = run.iter().zip(records);
             run[0].place > after
-                && pairs.clone().all(|(entry, record)| stored(entry) && entry.record == *record)
+                && pairs
+                    .clone()
+                    .all(|(entry, record)| stored(entry) && entry.record == *record)
         };
-        let run = self.log.entries.windows(records.len()).find(|run| is_run(run));
+        let run = self
+            .log
+            .entries
+            .windows(records.len())
+            .find(|run| is_run(run));
         let Some(place) = run.map(|run| run[0].place) else {
             let detail = format!("{request:?} was answered 2xx, and is not in the log");
             return self.violate(D9, detail);
@@ -180,7 +193,10 @@ fn records(herder: &Herder, request: &Request) -> Vec<ConfigRecord> {
         }
         Request::Configure(name, config) if entry(name).is_some() => vec![connector(name, config)],
         Request::Configure(name, config) => {
-            vec![target(name, TargetState::default()), connector(name, config)]
+            vec![
+                target(name, TargetState::default()),
+                connector(name, config),
+            ]
         }
         Request::Delete(name) if entry(name).is_some() => deletion_records(name),
         Request::Target(name, TargetState::Stopped) => {

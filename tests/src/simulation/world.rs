@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use fastrand::Rng;
 use tidegate_model::names::TaskId;
 
+use super::Tally;
 use super::checks::Violation;
 use super::group::Group;
 use super::happening::{Happening, Inside, Outside, ProcessId};
@@ -14,7 +15,6 @@ use super::schedule::Schedule;
 use super::status_topic::StatusTopic;
 use super::target::Targets;
 use super::user::User;
-use super::Tally;
 
 /// A worker: its name and, one after the other, its processes.
 pub(super) struct Worker {
@@ -59,6 +59,8 @@ pub(super) struct World {
     pub(super) is_chaos: bool,
     pub(super) healed_ms: u64,
     pub(super) settled_ms: Option<u64>,
+    /// Everything runs, if not evenly spread.
+    pub(super) runs_all: bool,
     pub(super) is_over: bool,
     pub(super) violation: Option<Violation>,
     pub(super) steps: Steps,
@@ -68,7 +70,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64, steps: Option<usize>) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let shards = rng.u32(4..13);
+        let shards = rng.u32(8..17);
         let mut world = Self {
             now_ms: 0,
             rng,
@@ -85,6 +87,7 @@ impl World {
             is_chaos: true,
             healed_ms: 0,
             settled_ms: None,
+            runs_all: false,
             is_over: false,
             violation: None,
             steps: Steps {
