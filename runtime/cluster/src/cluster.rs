@@ -1,6 +1,6 @@
 //! A worker's way into its cluster: joins, reads the state topics, appends to the log while it leads.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tidegate_kafka::{
@@ -116,7 +116,8 @@ pub(crate) struct Shared {
     producer: StateProducer,
     last: LastRecords,
     pub(crate) lease: Lease,
-    pub(crate) writer: Mutex<Option<LogWriter>>,
+    /// Never held while something is awaited: a lapsed lease has to be acted on at once.
+    writer: std::sync::Mutex<Option<Arc<LogWriter>>>,
 }
 
 /// A worker's membership in its cluster.
@@ -233,7 +234,7 @@ impl StateTopics {
             producer,
             last,
             lease,
-            writer: Mutex::new(None),
+            writer: Default::default(),
         });
         let (results, result_events) = mpsc::unbounded_channel();
         let coordinator = Coordinator {
@@ -325,6 +326,16 @@ impl Cluster {
 }
 
 impl Shared {
+    pub(crate) fn writer(&self) -> Option<Arc<LogWriter>> {
+        let writer = self.writer.lock();
+        writer.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_writer(&self, writer: Option<LogWriter>) {
+        let mut current = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = writer.map(Arc::new);
+    }
+
     pub(crate) async fn read_to_ends(&self) -> Result<(), KafkaError> {
         let both = tokio::join!(
             self.config_tail.read_to_end(),
@@ -344,8 +355,7 @@ impl Shared {
     }
 
     async fn append(&self, records: &[ConfigRecord]) -> Result<Vec<u64>, AppendError> {
-        let mut writer = self.writer.lock().await;
-        let Some(current) = writer.as_ref().filter(|_| self.lease.is_valid()) else {
+        let Some(current) = self.writer().filter(|_| self.lease.is_valid()) else {
             return Err(AppendError::NotLeading);
         };
         let topic = &self.settings.config_topic.name;
@@ -365,16 +375,16 @@ impl Shared {
                 .map(|(_, offset)| place_of(*offset))
                 .collect()),
             Err(LogWriteError::Failed(reason)) => {
-                *writer = None;
+                self.set_writer(None);
                 Err(AppendError::Failed(reason))
             }
             Err(LogWriteError::Fenced(reason)) => {
-                *writer = None;
+                self.set_writer(None);
                 tracing::warn!("another worker writes the config topic: {reason}");
                 Err(AppendError::NotLeading)
             }
             Err(LogWriteError::Unknown(reason)) => {
-                *writer = None;
+                self.set_writer(None);
                 self.look_up(&writes, end, reason).await
             }
         }

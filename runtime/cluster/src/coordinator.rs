@@ -59,46 +59,44 @@ impl Coordinator {
         loop {
             tokio::select! {
                 event = memberships.recv() => match event {
-                    Some(event) => self.membership(event).await,
+                    Some(event) => self.membership(event),
                     None => return,
                 },
-                Some(done) = results.recv() => self.done(done).await,
-                _ = look.tick() => self.look().await,
+                Some(done) = results.recv() => self.done(done),
+                _ = look.tick() => self.look(),
             }
             self.advance();
         }
     }
 
-    async fn membership(&mut self, event: MembershipEvent) {
+    fn membership(&mut self, event: MembershipEvent) {
         match event {
             MembershipEvent::Gained(shards) => self.assigned.extend(shards),
             MembershipEvent::Going { shards, lost, done } => {
                 self.assigned.retain(|shard| !shards.contains(shard));
                 if shards.contains(&self.highest) {
-                    self.stop_leading().await;
+                    self.stop_leading();
                 }
-                let going: BTreeSet<u32> = self.active.intersection(&shards).copied().collect();
-                self.active.retain(|shard| !going.contains(shard));
-                if lost && !going.is_empty() {
+                let had = self.active.len();
+                self.active.retain(|shard| !shards.contains(shard));
+                if lost && self.active.len() < had {
                     tracing::warn!(
-                        shards = going.len(),
+                        shards = had - self.active.len(),
                         "the group gave our shards to others; their tasks stop here"
                     );
                 }
-                // Dropped unanswered, `done` answers too.
-                if !going.is_empty() {
-                    let done = Some(done);
-                    self.tell(ClusterEvent::Going {
-                        shards: going,
-                        done,
-                    });
-                }
+                // All of them, also those that a lapsed lease took from the herder before: their tasks may
+                // still be ending, and nobody else may begin before they have.
+                self.tell(ClusterEvent::Going {
+                    shards,
+                    done: Some(done),
+                });
             }
             MembershipEvent::Failed(reason) => self.tell(ClusterEvent::Failed(reason)),
         }
     }
 
-    async fn done(&mut self, done: Done) {
+    fn done(&mut self, done: Done) {
         match done {
             Done::Read(shards, true) => {
                 self.activating = false;
@@ -115,7 +113,7 @@ impl Coordinator {
             Done::Writer(Some(writer)) => {
                 let mine = self.leading == Leading::Taking && self.active.contains(&self.highest);
                 if mine && self.shared.lease.is_valid() {
-                    *self.shared.writer.lock().await = Some(writer);
+                    self.shared.set_writer(Some(writer));
                     self.leading = Leading::Yes;
                     self.tell(ClusterEvent::Leading(true));
                 } else {
@@ -128,26 +126,26 @@ impl Coordinator {
 
     /// A lapsed lease ends everything here, whatever the group may still believe: others may have the
     /// shards (D4).
-    async fn look(&mut self) {
+    fn look(&mut self) {
         if !self.active.is_empty() && !self.shared.lease.is_valid() {
             tracing::warn!(
                 shards = self.active.len(),
                 "the lease has lapsed: no answer from the group's coordinator in time; tasks stop until it answers"
             );
-            self.stop_leading().await;
+            self.stop_leading();
             let shards = std::mem::take(&mut self.active);
             self.tell(ClusterEvent::Going { shards, done: None });
         }
-        if self.leading == Leading::Yes && self.shared.writer.lock().await.is_none() {
+        if self.leading == Leading::Yes && self.shared.writer().is_none() {
             // An append found that somebody else writes, or cannot tell what became of it.
             self.leading = Leading::No;
             self.tell(ClusterEvent::Leading(false));
         }
     }
 
-    async fn stop_leading(&mut self) {
+    fn stop_leading(&mut self) {
         if std::mem::replace(&mut self.leading, Leading::No) == Leading::Yes {
-            *self.shared.writer.lock().await = None;
+            self.shared.set_writer(None);
             self.tell(ClusterEvent::Leading(false));
         }
     }

@@ -89,6 +89,8 @@ fn a_release_that_is_heard_of_before_its_move_does_not_undo_an_older_one() {
     let mut cluster = Cluster::new();
     let (first, _) = cluster.moved(Some(1), 5);
     cluster.handle(Event::Released(task(), first));
+    // Whoever lost a shard does not remember what it said.
+    cluster.handle(Event::Lost([0].into()));
     // The task went on from 5; the log has not told yet.
     let actions = cluster.handle(Event::Released(task(), first + 1));
     assert_eq!(

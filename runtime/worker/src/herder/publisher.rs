@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tidegate_cluster::{Cluster, StatusRecord};
-use tidegate_model::herder::{Herder, WorkerRecord};
+use tidegate_model::herder::{Event, Herder, WorkerRecord};
 use tidegate_model::names::TaskId;
 use tidegate_model::state::{PlacedStatus, RemoteStatus, Status};
 use tokio::sync::mpsc;
@@ -63,16 +63,22 @@ impl Publisher {
         let _ = self.records.send(record);
     }
 
+    /// Whether records were lost since the last look. Then everything is said again.
+    fn has_lost(&mut self) -> bool {
+        let lost = self.lost.swap(false, Ordering::AcqRel);
+        if lost {
+            self.worker = None;
+            self.tasks.clear();
+            self.connectors.clear();
+        }
+        lost
+    }
+
     /// Says what has changed.
     fn publish(&mut self, herder: &Herder, me: &str) {
         let Some(own) = herder.own_record() else {
             return;
         };
-        if self.lost.swap(false, Ordering::AcqRel) {
-            self.worker = None;
-            self.tasks.clear();
-            self.connectors.clear();
-        }
         let remote = |status: &Status| RemoteStatus {
             status: status.clone(),
             worker: me.to_owned(),
@@ -114,6 +120,10 @@ impl Publisher {
 
 impl Driver {
     pub(super) fn publish(&mut self) {
+        if self.publisher.as_mut().is_some_and(Publisher::has_lost) {
+            // Releases among them: the herder has to ask for them again.
+            self.handle(Event::Lost(BTreeSet::new()));
+        }
         let me = &self.environment.settings.worker_id;
         if let Some(publisher) = &mut self.publisher {
             publisher.publish(&self.herder, me);
