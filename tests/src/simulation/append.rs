@@ -37,7 +37,11 @@ impl World {
                 continue;
             }
             if self.processes[process].herder.is_leading() {
-                self.append(process, records, Some(request));
+                // What the herder wants goes along, and first: a user's word is the last.
+                let herder_ms = self.herder_ms(process);
+                let mut all = self.processes[process].herder.next_append(herder_ms);
+                all.extend(records);
+                self.append(process, all, Some(request));
             }
         }
         let now_ms = self.now_ms;
@@ -203,7 +207,8 @@ impl World {
             let last = committed.find(|entry| entry.record.key() == key);
             last.is_some_and(|last| last.place > appending.after && last.record == *record)
         };
-        let stored = appending.records.iter().all(is_there);
+        // All or none of it is there; of records with the same key only the last can be seen.
+        let stored = appending.records.last().is_some_and(is_there);
         self.finish_append(process, stored);
     }
 
