@@ -164,11 +164,6 @@ impl Nodes {
         let number = self.running()[0];
         wait_for("the connector is taken", LIMIT, || {
             let answer = self.rest(number).put(&path, config);
-            assert!(
-                answer.status < 500 || answer.status == 500,
-                "{}",
-                answer.text
-            );
             [200, 201].contains(&answer.status).then_some(())
         });
     }

@@ -1,11 +1,17 @@
 //! Many workers: what a person can count on while workers, brokers and networks come and go.
 //! Modules that are named like a test of Kafka Connect's hold its scenarios.
 
+#[path = "cluster/connect_worker.rs"]
 mod connect_worker;
+#[path = "cluster/exactly_once_source.rs"]
 mod exactly_once_source;
+#[path = "cluster/load.rs"]
 mod load;
+#[path = "cluster/rebalance_source_connectors.rs"]
 mod rebalance_source_connectors;
+#[path = "cluster/rest_forwarding.rs"]
 mod rest_forwarding;
+#[path = "cluster/topics.rs"]
 mod topics;
 
 use serde_json::{Value, json};
