@@ -16,6 +16,7 @@ mod inflight;
 mod metric_names;
 mod offsets;
 mod pipeline;
+mod plugin_requests;
 mod plugins;
 mod settings;
 mod sink_batches;

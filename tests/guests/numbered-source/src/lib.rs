@@ -123,7 +123,13 @@ mod tests {
 
     #[test]
     fn streams_go_on_whatever_the_number_of_tasks() {
-        let config = [("topic", "t"), ("streams", "3"), ("records", "4"), ("batch", "2"), ("interval.ms", "0")];
+        let config = [
+            ("topic", "t"),
+            ("streams", "3"),
+            ("records", "4"),
+            ("batch", "2"),
+            ("interval.ms", "0"),
+        ];
         let tasks = testing::plan::<Numbered>(config, 2).unwrap();
         assert_eq!(tasks.len(), 2);
         let mut values = Vec::new();
