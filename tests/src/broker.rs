@@ -200,7 +200,7 @@ impl Broker {
 }
 
 /// 16 bytes in URL-safe base64 without padding; every broker is a cluster of its own.
-fn cluster_id() -> String {
+pub(crate) fn cluster_id() -> String {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut id: Vec<u8> = (0..21).map(|_| alphabet[fastrand::usize(..64)]).collect();
     // No command takes a first "-" for a value, and the last digit has four bits only.

@@ -2,6 +2,7 @@
 //! to hurt both. Nothing here knows the insides of the runtime; it speaks REST, Kafka and signals.
 
 pub mod broker;
+pub mod brokers;
 pub mod certificates;
 pub mod cluster;
 pub mod files;

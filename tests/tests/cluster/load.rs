@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use tidegate_tests::broker::Broker;
+use tidegate_tests::brokers::Brokers;
 use tidegate_tests::cluster::{Cluster, LIMIT, SESSION};
 use tidegate_tests::items::{ItemCount, items};
 use tidegate_tests::postgres::Postgres;
@@ -23,14 +24,14 @@ struct Load {
 
 impl Load {
     /// Three workers and twelve tasks: eight of a source, four of a sink.
-    fn start(broker: &Broker, name: &str, exactly_once: bool) -> Self {
+    fn start(bootstrap: &str, replicas: i32, name: &str, exactly_once: bool) -> Self {
         let support = if exactly_once { "enabled" } else { "disabled" };
-        let cluster = Cluster::of(broker, name)
+        let cluster = Cluster::at(bootstrap, name, replicas as usize)
             .set("exactly.once.source.support", support)
             .start_with_connectors(3);
         cluster.rest(0).upload_guests(&["sql-sink"]);
         let (topic, kafka) = (format!("{name}-numbers"), cluster.kafka());
-        kafka.create_topic(&topic, 3);
+        kafka.create_replicated_topic(&topic, 3, replicas);
         let source = json!({
             "connector.class": "numbered-source",
             "topic": topic,
@@ -39,7 +40,7 @@ impl Load {
             "batch": "5",
         });
         let items_topic = format!("{name}-items");
-        kafka.create_topic(&items_topic, 4);
+        kafka.create_replicated_topic(&items_topic, 4, replicas);
         let texts: Vec<String> = items(0..ITEMS).collect();
         let keyed: Vec<(String, &String)> =
             (0..).map(|id: usize| id.to_string()).zip(&texts).collect();
@@ -196,7 +197,7 @@ impl Load {
 /// At-least-once sources lose nothing; a sink with a ledger stays exact all the same.
 #[test]
 fn nothing_is_lost_whatever_happens_to_workers() {
-    let mut load = Load::start(Broker::shared(), "load", false);
+    let mut load = Load::start(&Broker::shared().bootstrap(), 1, "load", false);
     load.suffer();
     load.finish().assert_complete(STREAMS);
 }
@@ -204,7 +205,29 @@ fn nothing_is_lost_whatever_happens_to_workers() {
 /// Exactly-once sources neither lose nor repeat anything that read_committed sees (D8).
 #[test]
 fn exactly_once_sources_repeat_nothing_whatever_happens_to_workers() {
-    let mut load = Load::start(Broker::shared(), "exact", true);
+    let mut load = Load::start(&Broker::shared().bootstrap(), 1, "exact", true);
     load.suffer();
+    load.finish().assert_exact(STREAMS);
+}
+
+/// Three brokers with replication: one is killed, whatever it led and coordinated, and a worker with it;
+/// then another one.
+#[test]
+fn a_lost_broker_of_three_costs_nothing() {
+    let mut brokers = Brokers::start();
+    let mut load = Load::start(&brokers.bootstrap(), 3, "replicated", true);
+    load.wait_progress();
+    for number in 0..2 {
+        brokers.kill(number);
+        let victim = load.victim();
+        load.cluster.worker(victim).kill();
+        load.cluster.wait_members(2);
+        load.wait_progress();
+        load.cluster.worker(victim).start_again();
+        load.cluster.wait_members(3);
+        brokers.start_again(number);
+    }
+    load.cluster.wait_running("numbers", 8);
+    load.wait_progress();
     load.finish().assert_exact(STREAMS);
 }
