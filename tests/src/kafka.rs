@@ -11,7 +11,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::wait::wait_or_give_up;
+use crate::wait::{wait_for, wait_or_give_up};
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// Without a record for this long, a read is stuck.
@@ -56,6 +56,17 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
         value: message.payload().map(<[u8]>::to_vec),
         headers: headers(message),
     }
+}
+
+fn is_outage(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::Resolve
+            | RDKafkaErrorCode::OperationTimedOut
+            | RDKafkaErrorCode::NotLeaderForPartition
+    )
 }
 
 fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, Option<Vec<u8>>)> {
@@ -242,7 +253,9 @@ impl Kafka {
         let mut assignment = TopicPartitionList::new();
         // Where the last transaction that has ended ends: somebody may go on writing behind it.
         let stable = |partition| {
-            let (_, end) = consumer.fetch_watermarks(topic, partition, LIMIT).unwrap();
+            // A broker may be on its way down.
+            let asked = || consumer.fetch_watermarks(topic, partition, LIMIT / 10).ok();
+            let (_, end) = wait_for("the end of a partition", LIMIT, asked);
             (partition, end)
         };
         let mut left: Vec<(i32, i64)> = self.partitions(topic).into_iter().map(stable).collect();
@@ -264,6 +277,8 @@ impl Kafka {
                     left.retain(|(p, end)| *p != partition || offset + 1 < *end);
                 }
                 Err(KafkaError::PartitionEOF(partition)) => left.retain(|(p, _)| *p != partition),
+                // Of a broker that is down: librdkafka turns to another one.
+                Err(KafkaError::MessageConsumption(code)) if is_outage(code) => {}
                 Err(error) => panic!("read {topic}: {error}"),
             }
         }
