@@ -1,5 +1,6 @@
 //! A worker's way into its cluster: joins, reads the state topics, appends to the log while it leads.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -401,14 +402,19 @@ impl Shared {
             AppendError::Failed(second) => AppendError::Unknown(format!("{reason}; then {second}")),
             other => AppendError::Unknown(format!("{reason}; then {other}")),
         })?;
-        // All or none of it is there; of records with the same key only the last can be seen.
-        let Some(last) = writes.last() else {
-            return Ok(Vec::new());
-        };
-        match self.last.find(&last.key, last.value.as_deref(), end) {
-            Some(offset) => Ok(writes.iter().map(|_| place_of(offset)).collect()),
-            None => Err(AppendError::Failed(reason)),
+        // Of records with the same key only the last can be seen. All of them have to be there: another
+        // leader may have written some of the same.
+        let mut last = BTreeMap::new();
+        for write in writes {
+            last.insert(&write.key, write.value.as_deref());
         }
+        let mut found = last
+            .iter()
+            .map(|(key, value)| self.last.find(key, *value, end));
+        let Some(places) = found.try_fold(0, |most, found| Some(most.max(found?))) else {
+            return Err(AppendError::Failed(reason));
+        };
+        Ok(writes.iter().map(|_| place_of(places)).collect())
     }
 }
 

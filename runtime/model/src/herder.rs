@@ -319,7 +319,7 @@ impl Herder {
         let gone: Vec<TaskId> = self
             .tasks
             .keys()
-            .filter(|id| self.wanted(id).is_none())
+            .filter(|id| !self.is_steady(id) && self.wanted(id).is_none())
             .cloned()
             .collect();
         for id in gone {
@@ -386,10 +386,31 @@ impl Herder {
             .connectors()
             .iter()
             .flat_map(|(name, entry)| {
-                (0..u32::try_from(entry.tasks.len()).unwrap_or(u32::MAX))
-                    .filter_map(|task| self.wanted(&TaskId::new(name.as_str(), task)))
+                let ids = 0..u32::try_from(entry.tasks.len()).unwrap_or(u32::MAX);
+                let ids = ids.map(|task| TaskId::new(name.as_str(), task));
+                ids.filter(|id| !self.is_steady(id))
+                    .filter_map(|id| self.wanted(&id))
             })
             .collect()
+    }
+
+    /// Whether the task runs just as the log wants it. That is so of nearly all at any time, and what
+    /// [`Self::wanted`] copies would be most of what an event costs.
+    fn is_steady(&self, id: &TaskId) -> bool {
+        let Some(entry) = self.log.connector(&id.connector) else {
+            return false;
+        };
+        let paused = entry.target == TargetState::Paused;
+        let steady = |task: &TaskRun| {
+            task.is_steady(entry.revision, entry.generation, paused)
+                && self.shard_of(id) == Some(task.spec().shard)
+        };
+        !self.ending
+            && entry.target != TargetState::Stopped
+            && entry.planned_revision == entry.revision
+            && entry.may_run()
+            && (id.task as usize) < entry.tasks.len()
+            && self.tasks.get(id).is_some_and(steady)
     }
 
     /// With what the task shall run here, and whether paused; none if it shall not.

@@ -238,6 +238,14 @@ impl Driver {
     }
 
     fn handle(&mut self, event: Event) {
+        if let Some(publisher) = &mut self.publisher
+            && matches!(
+                event,
+                Event::Log(..) | Event::Planned(_) | Event::Fenced { .. } | Event::Leading(_)
+            )
+        {
+            publisher.look_at_connectors();
+        }
         match &event {
             Event::TaskEnded { id, epoch, .. } => drop(self.tasks.remove(&(id.clone(), *epoch))),
             // Before the herder starts anything that needs it.

@@ -131,7 +131,7 @@ const CONNECT_KEYS: [&str; 8] = [
 ];
 
 /// Connect's keys that are understood in distributed mode only.
-const DISTRIBUTED_KEYS: [&str; 10] = [
+const DISTRIBUTED_KEYS: [&str; 9] = [
     "group.id",
     "group.instance.id",
     "session.timeout.ms",
@@ -139,7 +139,6 @@ const DISTRIBUTED_KEYS: [&str; 10] = [
     "rebalance.timeout.ms",
     "rest.advertised.host.name",
     "rest.advertised.port",
-    "rest.advertised.listener",
     "inter.worker.key.ttl.ms",
     "exactly.once.source.support",
 ];

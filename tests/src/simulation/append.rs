@@ -207,8 +207,15 @@ impl World {
             let last = committed.find(|entry| entry.record.key() == key);
             last.is_some_and(|last| last.place > appending.after && last.record == *record)
         };
-        // All or none of it is there; of records with the same key only the last can be seen.
-        let stored = appending.records.last().is_some_and(is_there);
+        // Of records with the same key only the last can be seen.
+        let is_over = |at: usize, record: &ConfigRecord| {
+            let later = &appending.records[at + 1..];
+            later.iter().any(|later| later.key() == record.key())
+        };
+        let records = appending.records.iter().enumerate();
+        let stored = records
+            .filter(|(at, record)| !is_over(*at, record))
+            .all(|(_, record)| is_there(record));
         self.finish_append(process, stored);
     }
 

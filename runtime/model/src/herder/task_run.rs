@@ -56,6 +56,15 @@ impl TaskRun {
         !matches!(self.phase, Phase::Failed { .. })
     }
 
+    /// Whether it is at work, or at rest, on just this plan, and nobody wants it to start afresh.
+    pub(super) fn is_steady(&self, revision: u64, generation: u64, paused: bool) -> bool {
+        matches!(self.phase, Phase::Running | Phase::Paused)
+            && !self.restart_asked
+            && self.paused == paused
+            && self.spec.revision == revision
+            && self.spec.generation == generation
+    }
+
     pub(super) fn spec(&self) -> &TaskSpec {
         &self.spec
     }

@@ -23,6 +23,8 @@ pub(super) struct Publisher {
     worker: Option<WorkerRecord>,
     tasks: BTreeMap<TaskId, Status>,
     connectors: BTreeMap<String, PlacedStatus>,
+    /// Whether something happened that connectors' statuses may depend on.
+    connectors_due: bool,
     /// Set when the lease lapsed under a record: everything has to be said again.
     lost: Arc<AtomicBool>,
 }
@@ -37,6 +39,7 @@ impl Publisher {
             worker: None,
             tasks: BTreeMap::new(),
             connectors: BTreeMap::new(),
+            connectors_due: true,
             lost,
         }
     }
@@ -57,6 +60,12 @@ impl Publisher {
     /// A new leader says all of it.
     pub(super) fn forget_connectors(&mut self) {
         self.connectors.clear();
+        self.connectors_due = true;
+    }
+
+    /// The statuses of connectors may have changed.
+    pub(super) fn look_at_connectors(&mut self) {
+        self.connectors_due = true;
     }
 
     fn send(&self, record: StatusRecord) {
@@ -69,7 +78,7 @@ impl Publisher {
         if lost {
             self.worker = None;
             self.tasks.clear();
-            self.connectors.clear();
+            self.forget_connectors();
         }
         lost
     }
@@ -98,7 +107,7 @@ impl Publisher {
             }
         }
         self.tasks = tasks;
-        if herder.is_leading() {
+        if herder.is_leading() && std::mem::take(&mut self.connectors_due) {
             self.publish_connectors(herder, &remote);
         }
     }

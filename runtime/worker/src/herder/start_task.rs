@@ -55,7 +55,7 @@ impl Driver {
                 ended = &mut supervised => ended.unwrap_or_else(|e| Some(format!("the task's loop broke: {e}"))),
                 () = too_late => {
                     supervised.abort();
-                    tracing::warn!(task = %id, "abandon the task: it did not stop within {} ms (task.shutdown.graceful.timeout.ms)", grace.as_millis());
+                    tracing::warn!(task = %id, "abandon the task: it did not stop within {} ms (task.shutdown.graceful.timeout.ms, in a cluster at most half of session.timeout.ms)", grace.as_millis());
                     None
                 }
             };
