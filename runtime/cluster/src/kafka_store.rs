@@ -77,10 +77,19 @@ impl KafkaStore {
         &self,
         connector: &str,
         own_topic: Option<&str>,
+        recent: bool,
     ) -> Result<Positions, KafkaError> {
-        let mut found = self.offsets.read(connector).await?;
+        let read = async |table: &OffsetTable| {
+            if recent {
+                table.read_recent(connector).await
+            } else {
+                table.read(connector).await
+            }
+        };
+        let mut found = read(&self.offsets).await?;
         if own_topic.is_some() {
-            let own = self.table(own_topic).await?.read(connector).await?;
+            let table = self.table(own_topic).await?;
+            let own = read(&table).await?;
             found.retain(|(partition, _)| !own.iter().any(|(p, _)| p == partition));
             found.extend(own);
         }
@@ -119,8 +128,20 @@ impl StateStore for KafkaStore {
     fn offsets(&self, connector: &str, own_topic: Option<&str>) -> StoreFuture<'_, Positions> {
         let (connector, own_topic) = (connector.to_owned(), own_topic.map(str::to_owned));
         Box::pin(async move {
-            let read = self.read_offsets(&connector, own_topic.as_deref()).await;
-            read.map_err(failed("read source offsets"))
+            let read = self.read_offsets(&connector, own_topic.as_deref(), false);
+            read.await.map_err(failed("read source offsets"))
+        })
+    }
+
+    fn recent_offsets(
+        &self,
+        connector: &str,
+        own_topic: Option<&str>,
+    ) -> StoreFuture<'_, Positions> {
+        let (connector, own_topic) = (connector.to_owned(), own_topic.map(str::to_owned));
+        Box::pin(async move {
+            let read = self.read_offsets(&connector, own_topic.as_deref(), true);
+            read.await.map_err(failed("read source offsets"))
         })
     }
 

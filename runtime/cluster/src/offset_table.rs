@@ -2,13 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tidegate_kafka::{Kafka, KafkaError, StateRecord, StateWrite, TailSink, TopicTail};
 use tidegate_model::offset::{
     SourceOffset, SourcePartition, offset_record_key, parse_offset_record_key,
 };
+use tokio::time::timeout;
 
 use crate::store::Positions;
+
+/// How long a plan waits for open transactions.
+const MOMENT: Duration = Duration::from_secs(2);
 
 type Offsets = HashMap<String, BTreeMap<SourcePartition, SourceOffset>>;
 
@@ -35,9 +40,26 @@ impl OffsetTable {
     /// What a connector has committed, as of now: transactions that are open are waited for.
     pub(crate) async fn read(&self, connector: &str) -> Result<Positions, KafkaError> {
         self.tail.read_to_end().await?;
+        Ok(self.known(connector))
+    }
+
+    /// The same, but transactions that stay open for longer than a moment are not waited for.
+    pub(crate) async fn read_recent(&self, connector: &str) -> Result<Positions, KafkaError> {
+        match timeout(MOMENT, self.tail.read_to_end()).await {
+            Ok(read) => read?,
+            Err(_) => tracing::warn!(
+                topic = self.topic,
+                connector,
+                "a transaction on the offsets topic stays open; plan with what was committed before it"
+            ),
+        }
+        Ok(self.known(connector))
+    }
+
+    fn known(&self, connector: &str) -> Positions {
         let offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
         let own = offsets.get(connector).into_iter().flatten();
-        Ok(own.map(|(p, o)| (p.clone(), o.clone())).collect())
+        own.map(|(p, o)| (p.clone(), o.clone())).collect()
     }
 
     /// The records that commit positions.

@@ -48,6 +48,16 @@ pub trait StateStore: Send + Sync {
     /// (`offsets.storage.topic`) has win over those of the workers' topic.
     fn offsets(&self, connector: &str, own_topic: Option<&str>) -> StoreFuture<'_, Positions>;
 
+    /// The same for a plan, which can do with what was committed a moment ago: it does not wait long
+    /// for a transaction that a worker left open. Only the next plan may lead to that one's end.
+    fn recent_offsets(
+        &self,
+        connector: &str,
+        own_topic: Option<&str>,
+    ) -> StoreFuture<'_, Positions> {
+        self.offsets(connector, own_topic)
+    }
+
     /// Commits positions of a source connector, all or none.
     fn commit_offsets(
         &self,

@@ -40,7 +40,7 @@ impl Worker {
     /// If there is no such connector, or Kafka or its database does not answer.
     pub async fn offsets(&self, name: &str) -> Result<ConnectorOffsets, WorkerError> {
         if self.kind(name).await? == PluginKind::Source {
-            let positions = self.environment().store.offsets(name, None).await?;
+            let positions = self.environment().store.recent_offsets(name, None).await?;
             let texts = positions
                 .into_iter()
                 .map(|(partition, offset)| (partition.to_string(), offset.to_string()));

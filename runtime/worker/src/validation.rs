@@ -244,7 +244,7 @@ pub(crate) async fn plan(
     let positions = match info.kind {
         PluginKind::Source => environment
             .store
-            .offsets(connector, parsed.exactly_once.offsets_topic.as_deref())
+            .recent_offsets(connector, parsed.exactly_once.offsets_topic.as_deref())
             .await
             .map_err(|e| e.to_string())?,
         PluginKind::Sink => Vec::new(),
