@@ -52,6 +52,17 @@ fn whatever_befalls_a_cluster_it_keeps_its_invariants_and_recovers() {
     assert!(least.iter().all(|count| *count > SEEDS / 10), "{tally:?}");
 }
 
+/// Beyond the first few thousand: a fence record in the append of the next plan, and a lost answer that
+/// was taken for one's own.
+#[test]
+fn seeds_that_found_something_find_nothing_any_more() {
+    for seed in [257, 30_187, 41_048] {
+        if let Err(failure) = simulation::run(seed) {
+            panic!("{failure}");
+        }
+    }
+}
+
 #[test]
 fn a_seed_runs_the_same_way_each_time() {
     let steps = || simulation::trace(8, usize::MAX).0;

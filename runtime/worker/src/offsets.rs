@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_kafka::{Committed, GroupSettings, Kafka, Wanted};
 use tidegate_model::connector_config::{ConnectorConfig, Topics};
+use tidegate_model::exactly_once::OFFSETS_TOPIC;
 use tidegate_model::plugin::PluginKind;
 use tidegate_model::state::{State, TargetState};
 use tidegate_sandbox::{LedgerError, LedgerOwner, LedgerPartition, SqlSession, TopicPartition};
@@ -40,7 +41,10 @@ impl Worker {
     /// If there is no such connector, or Kafka or its database does not answer.
     pub async fn offsets(&self, name: &str) -> Result<ConnectorOffsets, WorkerError> {
         if self.kind(name).await? == PluginKind::Source {
-            let positions = self.environment().store.recent_offsets(name, None).await?;
+            let config = self.info(name).await?.config;
+            let own_topic = config.get(OFFSETS_TOPIC).map(String::as_str);
+            let store = &self.environment().store;
+            let positions = store.recent_offsets(name, own_topic).await?;
             let texts = positions
                 .into_iter()
                 .map(|(partition, offset)| (partition.to_string(), offset.to_string()));

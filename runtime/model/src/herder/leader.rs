@@ -34,7 +34,7 @@ impl Herder {
             ));
             planned.insert(name.clone(), plan.tasks.len());
         }
-        records.extend(self.fences());
+        records.extend(self.fences(&planned));
         records.extend(self.placements(now_ms, &planned));
         records
     }
@@ -71,14 +71,17 @@ impl Herder {
         records
     }
 
-    fn fences(&self) -> Vec<ConfigRecord> {
+    /// What is fenced by now, but not for generations that are `planned` in the same append: a fence
+    /// record behind their commit would let them run unfenced, and miscount their ids.
+    fn fences(&self, planned: &BTreeMap<String, usize>) -> Vec<ConfigRecord> {
         let Some(cluster) = &self.cluster else {
             return Vec::new();
         };
-        let waiting =
-            self.log.connectors().iter().filter(|(name, entry)| {
-                !entry.may_run() && cluster.is_fenced(name, entry.generation)
-            });
+        let waiting = self.log.connectors().iter().filter(|(name, entry)| {
+            !planned.contains_key(*name)
+                && !entry.may_run()
+                && cluster.is_fenced(name, entry.generation)
+        });
         waiting
             .map(|(name, entry)| ConfigRecord::Fence {
                 name: name.clone(),
