@@ -96,7 +96,10 @@ fn measure(
     let rest = nodes.rest(nodes.running()[0]);
     let start = Instant::now();
     for name in &names {
-        let mut config = nodes.source("many", &directory.text("nothing.txt"));
+        let mut config = nodes.source(
+            &format!("many-{}-{run}", nodes.name),
+            &directory.text("nothing.txt"),
+        );
         config["name"] = json!(name);
         let body = json!({"name": name, "config": config});
         wait_for("a connector is created", LIMIT, || {
@@ -153,7 +156,7 @@ impl Work {
         let directory = Scratch::new("work");
         let topic = |n| format!("{}-{run}-{n}", nodes.name);
         let topics: Vec<String> = (0..PAIRS).map(topic).collect();
-        kafka.create_topic("many", 1 + run as i32);
+        kafka.create_topic(&format!("many-{}-{run}", nodes.name), 1);
         for (number, topic) in topics.iter().enumerate() {
             kafka.create_topic(topic, 1);
             let (input, output) = (input(&directory, number), output(&directory, number));
