@@ -25,7 +25,7 @@ pub struct FieldInfo {
 impl DecodedColumn {
     /// The top-level fields, in the schema's order; where there is no struct schema, those that
     /// the maps of this batch have, in the order in which they appear. Then integers and floats
-    /// in one field make it `float64`, and other mixtures, or nothing but nulls, `string`.
+    /// in one field make it `float64`, other mixtures `string`, and nothing but nulls `null`.
     ///
     /// # Errors
     /// If a row is neither null nor a struct or map.
@@ -159,7 +159,7 @@ impl Inferred {
     fn finish(self) -> Vec<FieldInfo> {
         let field = |(name, kind, _): (String, Option<&'static str>, usize)| FieldInfo {
             name,
-            kind: kind.unwrap_or("string").to_owned(),
+            kind: kind.unwrap_or("null").to_owned(),
             // What one batch has in every row, the next may lack.
             optional: true,
         };
