@@ -194,6 +194,11 @@ impl Config {
         }
     }
 
+    /// Whether all that records do is delete.
+    pub fn only_deletes(&self) -> bool {
+        self.insert_mode == InsertMode::Delete
+    }
+
     /// Whether a record without a value can be handled: it deletes.
     pub fn takes_tombstones(&self) -> bool {
         let by_key = self.pk_mode == PkMode::RecordKey;

@@ -32,6 +32,47 @@ impl Dialect {
         }
     }
 
+    /// Whether a column can have this name.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_name(self, name: &str) -> std::result::Result<(), String> {
+        let max_bytes = match self {
+            Self::Sqlite => 1_000,
+            Self::Postgresql => 63,
+        };
+        let problem = if name.is_empty() {
+            "is empty".to_owned()
+        } else if name.len() > max_bytes {
+            format!("is longer than {max_bytes} bytes")
+        } else if name.contains('\0') {
+            "has a NUL character".to_owned()
+        } else {
+            return Ok(());
+        };
+        let start: String = name.chars().take(70).collect();
+        Err(format!(
+            "field {start:?} cannot be a column, since its name {problem}: rename it, or list in \
+             fields.whitelist what shall be written"
+        ))
+    }
+
+    /// Whether a refusal to make columns is about the columns: too many, or two of one name.
+    pub fn refuses_columns(self, code: &str) -> bool {
+        match self {
+            Self::Sqlite => code == "SQLITE_ERROR",
+            Self::Postgresql => matches!(code, "54011" | "54000" | "42701"),
+        }
+    }
+
+    /// Whether a refusal to write means that no index is there to tell rows apart by.
+    pub fn lacks_index(self, code: &str) -> bool {
+        match self {
+            Self::Sqlite => code == "SQLITE_ERROR",
+            Self::Postgresql => code == "42P10",
+        }
+    }
+
     /// The type of a column that takes values of a Connect type.
     pub fn column_kind(self, kind: &str) -> String {
         match self {

@@ -23,20 +23,6 @@ pub fn of_schema(schema: &Value) -> Option<String> {
     })
 }
 
-/// The type of a value without a schema; none of null.
-pub fn of_json(value: &Value) -> Option<String> {
-    let kind = match value {
-        Value::Null => return None,
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "map",
-    };
-    Some(kind.to_owned())
-}
-
 /// The fields that a struct's schema has; none if it is no struct's.
 pub fn fields(schema: &Value) -> Option<Vec<Field>> {
     let field = |field: &Value| {
@@ -60,13 +46,5 @@ pub fn schema_at<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {
     of_name(path).or_else(|| {
         let (name, rest) = path.split_once('.')?;
         schema_at(of_name(name)?, rest)
-    })
-}
-
-/// The value of the field `path`, by the same rule.
-pub fn value_at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    value.get(path).or_else(|| {
-        let (name, rest) = path.split_once('.')?;
-        value_at(value.get(name)?, rest)
     })
 }
