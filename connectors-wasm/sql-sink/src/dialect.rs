@@ -2,6 +2,8 @@
 
 use tidegate_sdk::prelude::*;
 
+use crate::kinds;
+
 /// A kind of database that this sink knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -83,6 +85,8 @@ impl Dialect {
 }
 
 fn sqlite(kind: &str) -> &'static str {
+    // It is stored as it comes.
+    let kind = kind.rsplit(kinds::PLAIN).next().unwrap_or(kind);
     match kind {
         "boolean" | "int8" | "int16" | "int32" | "int64" => "INTEGER",
         "float32" | "float64" => "REAL",
@@ -103,6 +107,22 @@ fn postgresql(kind: &str) -> String {
             "jsonb" => "jsonb".to_owned(),
             items if items.ends_with(']') => "jsonb".to_owned(),
             items => format!("{items}[]"),
+        };
+    }
+    if let Some((name, plain)) = kind.split_once(kinds::PLAIN) {
+        return match name {
+            "time.Date" => "date".to_owned(),
+            "time.Time" | "time.MicroTime" | "time.NanoTime" => "time".to_owned(),
+            "time.Timestamp" | "time.MicroTimestamp" | "time.NanoTimestamp" => {
+                "timestamp".to_owned()
+            }
+            "time.ZonedTimestamp" => "timestamp with time zone".to_owned(),
+            "time.ZonedTime" => "time with time zone".to_owned(),
+            "time.Interval" => "interval".to_owned(),
+            "data.Uuid" => "uuid".to_owned(),
+            "data.Json" => "jsonb".to_owned(),
+            "data.Xml" => "xml".to_owned(),
+            _ => postgresql(plain),
         };
     }
     let kind = match kind {
@@ -151,6 +171,19 @@ mod tests {
             ("array<Timestamp>", "TEXT", "timestamp with time zone[]"),
             ("array<struct>", "TEXT", "jsonb"),
             ("array<array<int32>>", "TEXT", "jsonb"),
+            ("time.MicroTimestamp|int64", "INTEGER", "timestamp"),
+            (
+                "time.ZonedTimestamp|string",
+                "TEXT",
+                "timestamp with time zone",
+            ),
+            ("time.Date|int32", "INTEGER", "date"),
+            ("time.NanoTime|int64", "INTEGER", "time"),
+            ("data.Uuid|string", "TEXT", "uuid"),
+            ("data.Json|string", "TEXT", "jsonb"),
+            ("data.Enum|string", "TEXT", "text"),
+            ("time.Year|int32", "INTEGER", "integer"),
+            ("array<data.Uuid|string>", "TEXT", "uuid[]"),
         ] {
             assert_eq!(Dialect::Sqlite.column_kind(kind), sqlite, "{kind}");
             assert_eq!(Dialect::Postgresql.column_kind(kind), postgresql, "{kind}");

@@ -6,12 +6,26 @@ use tidegate_sdk::Field;
 /// How names of Connect's own logical types begin.
 const LOGICAL: &str = "org.apache.kafka.connect.data.";
 
+/// How names of Debezium's begin. What they stand for is of a plain type, which is in the kind too,
+/// behind [`PLAIN`]: not every dialect has a type of its own for it.
+const DEBEZIUM: &str = "io.debezium.";
+/// Between Debezium's name and the plain type.
+pub const PLAIN: char = '|';
+
 /// The type that a schema in Connect's JSON form describes.
 pub fn of_schema(schema: &Value) -> Option<String> {
     let name = schema.get("name").and_then(Value::as_str);
     if let Some(logical) = name.and_then(|name| name.strip_prefix(LOGICAL)) {
         return Some(logical.to_owned());
     }
+    let plain = plain(schema)?;
+    match name.and_then(|name| name.strip_prefix(DEBEZIUM)) {
+        Some(name) => Some(format!("{name}{PLAIN}{plain}")),
+        None => Some(plain),
+    }
+}
+
+fn plain(schema: &Value) -> Option<String> {
     Some(match schema.get("type")?.as_str()? {
         "float" => "float32".to_owned(),
         "double" => "float64".to_owned(),

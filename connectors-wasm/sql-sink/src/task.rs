@@ -4,7 +4,7 @@ use tidegate_sdk::prelude::*;
 use tidegate_sdk::sql::{Connection, SqlError, Write};
 
 use crate::classes::{Classes, Look, Side};
-use crate::config::{CONNECTION, Config, InsertMode, PkMode};
+use crate::config::{CONNECTION, Config, DEBEZIUM, InsertMode, PkMode};
 use crate::dialect::Dialect;
 use crate::issues;
 use crate::mapping::{Planned, Records};
@@ -36,7 +36,7 @@ impl Connector for SqlSink {
             .alias("JdbcSink")
             .alias("io.aiven.connect.jdbc.JdbcSinkConnector")
             .alias("io.confluent.connect.jdbc.JdbcSinkConnector")
-            .alias("io.debezium.connector.jdbc.JdbcSinkConnector")
+            .alias(DEBEZIUM)
             .uses_connection(CONNECTION)
     }
 

@@ -20,12 +20,14 @@ pub struct FieldInfo {
     pub kind: String,
     /// Whether it may be null or missing.
     pub optional: bool,
+    /// Whether it has no schema and is null wherever it is, so that its type is a guess.
+    pub only_nulls: bool,
 }
 
 impl DecodedColumn {
     /// The top-level fields, in the schema's order; where there is no struct schema, those that
     /// the maps of this batch have, in the order in which they appear. Then integers and floats
-    /// in one field make it `float64`, other mixtures `string`, and nothing but nulls `null`.
+    /// in one field make it `float64`, and other mixtures, or nothing but nulls, `string`.
     ///
     /// # Errors
     /// If a row is neither null nor a struct or map.
@@ -63,6 +65,7 @@ fn of_schema(schema: &Schema) -> Vec<FieldInfo> {
         name: field.name.clone(),
         kind: kind(&field.schema),
         optional: field.schema.optional,
+        only_nulls: false,
     });
     fields.collect()
 }
@@ -159,7 +162,8 @@ impl Inferred {
     fn finish(self) -> Vec<FieldInfo> {
         let field = |(name, kind, _): (String, Option<&'static str>, usize)| FieldInfo {
             name,
-            kind: kind.unwrap_or("null").to_owned(),
+            kind: kind.unwrap_or("string").to_owned(),
+            only_nulls: kind.is_none(),
             // What one batch has in every row, the next may lack.
             optional: true,
         };

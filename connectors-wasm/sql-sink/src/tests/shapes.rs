@@ -135,6 +135,19 @@ fn keys_of_different_structure_are_taken_each_for_itself() {
 }
 
 #[test]
+fn debezium_s_class_has_no_points_in_tables() {
+    for (class, table) in [
+        ("io.debezium.connector.jdbc.JdbcSinkConnector", "a_b_c"),
+        ("JdbcSink", "a.b.c"),
+    ] {
+        let database = database();
+        let mut sink = sink(&[("connector.class", class)]);
+        sink.put("a.b.c", records(&[json!({"id": 1})])).unwrap();
+        assert!(database.table(table).is_some(), "{class}");
+    }
+}
+
+#[test]
 fn a_column_waits_for_its_first_value() {
     let database = database();
     let values = [json!({"id": 1, "v": null}), json!({"id": 2, "v": 1.5})];
