@@ -178,7 +178,7 @@ fn message(error: &DbError) -> String {
         "28P01" | "28000" => "check user and password, and what pg_hba.conf lets in",
         "26000" | "42P05" => {
             "a pooler such as PgBouncer hands transactions to changing server processes: set \
-             prepareThreshold=0 in the url, or max_prepared_statements in the pooler"
+             max_prepared_statements in the pooler, or connect to it in session mode"
         }
         "3D000" => "create the database, or name another one in the url",
         "3F000" => "create the schema, or name another one",
