@@ -24,6 +24,9 @@ use crate::task::Control;
 /// How long to wait before looking again whether a reader of the embedded Kafka has caught up.
 const HOLD: Duration = Duration::from_millis(20);
 
+/// How often a source that holds tries to store its offsets.
+const LONGEST_HOLD: Duration = Duration::from_secs(10);
+
 /// How long a failed task waits for acks that are still out; without them it only repeats more.
 const FAILED_DRAIN: Duration = Duration::from_secs(5);
 
@@ -210,7 +213,7 @@ impl SourceLoop {
     }
 
     /// Makes acked positions durable, then tells the guest.
-    async fn commit(&mut self, control: &Control) -> Result<(), TaskError> {
+    async fn commit(&mut self, control: &mut Control) -> Result<(), TaskError> {
         self.intake.show_memory();
         let positions = self.state.in_flight.take_committable();
         if positions.is_empty() {
@@ -219,15 +222,30 @@ impl SourceLoop {
         control.check_owner()?;
         let connector = &self.intake.id.connector;
         let labels = [("connector", connector.clone())];
-        let stored = self
-            .store
-            .commit_offsets(connector, None, positions.clone())
-            .await;
-        if let Err(error) = stored {
+        let mut pauses = Pauses::new();
+        loop {
+            let stored = self
+                .store
+                .commit_offsets(connector, None, positions.clone());
+            let Err(error) = stored.await else { break };
             metrics::counter!(metric_names::OFFSET_COMMIT_FAILURES, &labels).increment(1);
-            return Err(error.into());
+            if control.is_stopping() {
+                return Err(error.into());
+            }
+            // Going on would only make more to repeat, and so would starting again.
+            let pause = pauses.next(None).min(LONGEST_HOLD);
+            tracing::warn!(
+                task = %self.intake.id, pause_ms = pause.as_millis() as u64,
+                "hold the source until its offsets are stored: {error}"
+            );
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = control.stopped() => {}
+            }
+            control.check_owner()?;
         }
         metrics::counter!(metric_names::OFFSET_COMMITS, &labels).increment(1);
+        control.progress();
         self.intake.committed(&positions).await
     }
 
