@@ -99,6 +99,9 @@ impl Sandbox {
     pub fn new(options: SandboxOptions) -> Result<Self, SandboxError> {
         let engine = Engine::new(&config()).map_err(|e| SandboxError::Engine(format!("{e:#}")))?;
         let linker = linker(&engine).map_err(|e| SandboxError::Engine(format!("{e:#}")))?;
+        let compiler = Compiler::new(&engine, options.compiler, options.cache_directory)?;
+        start_ticker(&engine).map_err(SandboxError::Threads)?;
+        // Last: dropped by an error that comes after it, a runtime panics in its async caller.
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let guests = Builder::new_multi_thread()
             .worker_threads(cores.saturating_sub(1).max(1))
@@ -106,8 +109,6 @@ impl Sandbox {
             .enable_all()
             .build()
             .map_err(SandboxError::Threads)?;
-        let compiler = Compiler::new(&engine, options.compiler, options.cache_directory)?;
-        start_ticker(&engine).map_err(SandboxError::Threads)?;
         let shared = Shared {
             engine,
             linker,
