@@ -17,6 +17,15 @@ use crate::producer::{ProducerHandle, SharedProducer};
 use crate::retention::Retention;
 use crate::topics::AdminContext;
 
+/// What every client has unless the worker or the connector says otherwise. librdkafka waits for a
+/// broker that is silent for a minute, and half a minute for one that does not take a connection: all
+/// that it leads would stand still for as long.
+const DEFAULTS: [(&str, &str); 3] = [
+    ("client.id", "tidegate"),
+    ("socket.timeout.ms", "15000"),
+    ("socket.connection.setup.timeout.ms", "5000"),
+];
+
 /// What went wrong with Kafka.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KafkaError {
@@ -188,8 +197,10 @@ impl Kafka {
                 place: place.to_owned(),
                 source: ClientConfigError::Client(e.to_string()),
             })?;
-        all.entry("client.id".to_owned())
-            .or_insert_with(|| "tidegate".to_owned());
+        for (key, value) in DEFAULTS {
+            let default = || value.to_owned();
+            all.entry(key.to_owned()).or_insert_with(default);
+        }
         Ok((all, translated.ignored))
     }
 

@@ -48,6 +48,7 @@ pub(crate) fn refusal(
              compacted topic)",
             message.topic()
         ),
+        (Some(Code::UnknownTopic | Code::UnknownTopicOrPartition), _) => missing(message.topic()),
         _ => format!("topic {}: {error}", message.topic()),
     };
     let digest = (kind == FailureKind::Record)
@@ -75,6 +76,9 @@ pub(crate) fn local_refusal(
              worker, and max.message.bytes of the topic",
             key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len)
         ),
+        Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
+            missing(topic)
+        }
         _ => format!("topic {topic}: {error}"),
     };
     RecordFailure {
@@ -83,6 +87,13 @@ pub(crate) fn local_refusal(
         kind,
         digest: (kind == FailureKind::Record).then(|| record_digest(topic, key, value)),
     }
+}
+
+fn missing(topic: &str) -> String {
+    format!(
+        "topic {topic} does not exist: create it (kafka-topics.sh --create --topic {topic}), or let the connector \
+         do so with topic.creation.default.partitions and topic.creation.default.replication.factor"
+    )
 }
 
 fn kind(error: &RdKafkaError) -> FailureKind {
