@@ -17,6 +17,11 @@ pub struct Config {
     /// A line longer than this fails the task instead of filling its memory.
     #[config(default = 16_777_216, min = 1024, importance = "low")]
     pub line_max_bytes: usize,
+    /// Which files the rotation of `file` leaves, as a name with `*`, `?` or `[...]`, to finish those
+    /// that were not read to their end. Without it: files in the same directory with the usual names,
+    /// such as app.log.1 and app-2026-01-31.log for app.log.
+    #[config(importance = "low")]
+    pub rotated_files: Option<String>,
     /// The files of one task, as a JSON array.
     #[config(internal)]
     pub task_files: Option<String>,

@@ -35,6 +35,7 @@ impl Connector for FileSource {
             .alias("FileStreamSourceConnector")
             .alias("org.apache.kafka.connect.file.FileStreamSourceConnector")
             .reads_files("file")
+            .reads_files("rotated.files")
             .exactly_once()
             .replan_every(REPLAN)
     }
@@ -76,8 +77,9 @@ impl SourceTask for FileSource {
         let mut tails = Vec::new();
         for path in config.files()? {
             let partition = Partition::new().with("filename", path.as_str());
-            let position = positions.u64(&partition, "position");
-            tails.push(Tail::new(path, position, config.line_max_bytes));
+            let stored = positions.offset(&partition);
+            let rotated = config.rotated_files.clone();
+            tails.push(Tail::new(path, stored, rotated, config.line_max_bytes));
         }
         Ok(Self {
             topic: config.topic,

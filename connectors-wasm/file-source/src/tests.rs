@@ -10,6 +10,8 @@ use tidegate_sdk::testing::{self, Content, SourceTest};
 
 use crate::FileSource;
 
+mod identity;
+
 struct Setup {
     dir: TempDir,
 }
@@ -46,6 +48,10 @@ impl Setup {
         SourceTest::start(self.config(&[name])).unwrap()
     }
 
+    fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
     fn partition(&self, name: &str) -> Partition {
         Partition::new().with("filename", self.path(name).to_str().unwrap())
     }
@@ -76,8 +82,9 @@ fn lines_become_string_records_with_positions() {
     );
     let checkpoint = &polled.checkpoints[0];
     assert_eq!(
-        (checkpoint.rows, checkpoint.offset.to_json()),
-        (3, r#"{"position":10}"#.to_owned())
+        (checkpoint.rows, checkpoint.offset.u64("position")),
+        (3, Some(10)),
+        "as Kafka has it, and of which file it is beside it"
     );
     assert_eq!(checkpoint.partition, setup.partition("a"));
 }
@@ -219,7 +226,8 @@ fn long_lines_need_several_reads_and_have_a_limit() {
     setup.append("b", &long);
     let config = setup.config(&["b"]).with("line.max.bytes", "65536");
     let mut source = SourceTest::<FileSource>::start(config).unwrap();
-    let failure = source.poll().unwrap_err();
+    setup.append("b", "\n");
+    let failure = source.drain().unwrap_err();
     assert!(
         !failure.is_retriable() && failure.reason().contains("line.max.bytes"),
         "{failure}"
