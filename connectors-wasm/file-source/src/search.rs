@@ -45,7 +45,10 @@ pub fn open_path(path: &str) -> Result<Option<Neighbour>> {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => {
-            let doing = format!("open {path} (check who may read it)");
+            let doing = format!(
+                "open {path} (check who may read it, and that it is no link to a place outside of the \
+                 directory that the connector was granted)"
+            );
             return Err(Failure::from(error).context(doing));
         }
     };

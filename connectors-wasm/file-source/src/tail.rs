@@ -22,6 +22,9 @@ use crate::search::{self, Next, Wanted};
 /// How long a rotated file is still read before the new one.
 const GRACE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 1000 });
 
+/// How much of a line that is too long is given up in one poll: a call has a limit of CPU time.
+const GIVE_UP_BYTES: u64 = 16 << 20;
+
 /// One file and how far it was read.
 #[derive(Debug)]
 pub struct Tail {
@@ -86,33 +89,41 @@ impl Tail {
         }
     }
 
-    /// Adds new lines to `records`, and the position behind them.
-    pub fn read(&mut self, records: &mut Records, limits: Limits) -> Result<()> {
+    /// Adds new lines to `records`, and the position behind them. Answers whether there is more to do,
+    /// even without a record.
+    pub fn read(&mut self, records: &mut Records, limits: Limits) -> Result<bool> {
+        let given_up_before = self.given_up();
+        let mut busy;
         loop {
-            self.take(records, limits)?;
+            self.take(records, limits);
+            busy = self.given_up() >= given_up_before.saturating_add(GIVE_UP_BYTES);
+            if busy {
+                break;
+            }
             let full = records.len() >= limits.max_records || records.bytes() >= limits.max_bytes;
             if full || self.lines.has_line() || self.look(records)? == Found::Nothing {
                 break;
             }
         }
         self.report(records);
-        Ok(())
+        Ok(busy)
     }
 
-    fn take(&mut self, records: &mut Records, limits: Limits) -> Result<()> {
+    fn take(&mut self, records: &mut Records, limits: Limits) {
         if let Some(given_up) = self.given_up.take() {
             let Some(rest) = self.lines.give_up_line() else {
                 self.given_up = Some(given_up);
-                return Ok(());
+                return;
             };
-            return self.refuse(self.position, given_up.bytes + rest);
+            let bytes = given_up.bytes + rest;
+            self.refuse(records, self.position, bytes);
+            self.position += bytes;
         }
         let taken = self.lines.take(records, limits, self.max_line);
         for (start, bytes) in taken.too_long {
-            self.refuse(self.position + start, bytes)?;
+            self.refuse(records, self.position + start, bytes);
         }
         self.position += taken.bytes;
-        Ok(())
     }
 
     /// The position, if it is another one than last time.
@@ -128,12 +139,13 @@ impl Tail {
         }
     }
 
-    fn refuse(&mut self, position: u64, bytes: u64) -> Result<()> {
-        Err(Failure::fatal(format!(
+    /// A line that is too long is a record that cannot be handled, and the next one may be fine.
+    fn refuse(&self, records: &mut Records, position: u64, bytes: u64) {
+        records.refuse(format!(
             "the line at position {position} of {} has {bytes} bytes, more than line.max.bytes ({}): \
-             raise that, or leave the file out",
+             raise that, or have it skipped with errors.tolerance=all",
             self.path, self.max_line
-        )))
+        ));
     }
 
     /// Reads on, after all lines were taken.
@@ -143,7 +155,7 @@ impl Tail {
             let line = self.given_up.get_or_insert(GivenUp { bytes: 0, before });
             line.bytes += self.lines.give_up();
         }
-        if !self.is_open()? {
+        if !self.is_open(records)? {
             return Ok(Found::Nothing);
         }
         let end = self.end();
@@ -262,19 +274,25 @@ impl Tail {
                 lines::push(records, rest);
             }
         }
+        // By the position before, the new file could be found, but not the old one for ever: it may be
+        // compressed or removed any moment.
+        records.store_soon();
         self.enter(next)?;
         Ok(Found::News)
     }
 
-    /// Opens what is wanted next; false: it is not there yet.
-    fn is_open(&mut self) -> Result<bool> {
+    /// Opens what is wanted next; false: it is not there yet, or not to be read yet.
+    fn is_open(&mut self, records: &mut Records) -> Result<bool> {
         if self.open.is_some() {
             return Ok(true);
         }
         match search::next(&self.path, &self.neighbours, &self.wanted)? {
             Some(next) => {
+                records.store_soon();
                 self.enter(next)?;
-                Ok(true)
+                // A file that nothing was stored of is stored before anything is read of it: whatever
+                // happens then, it will be found by that.
+                Ok(!matches!(self.wanted, Wanted::Start))
             }
             None => {
                 // To a guest both look the same.
@@ -324,8 +342,12 @@ impl Tail {
 
     /// How far the open file was read.
     fn end(&self) -> u64 {
-        let given_up = self.given_up.as_ref().map_or(0, |line| line.bytes);
-        self.position + given_up + self.lines.waiting().len() as u64
+        self.position + self.given_up() + self.lines.waiting().len() as u64
+    }
+
+    /// Bytes given up of a line that has no end yet.
+    fn given_up(&self) -> u64 {
+        self.given_up.as_ref().map_or(0, |line| line.bytes)
     }
 
     fn miss(&mut self, how: &str) {

@@ -21,6 +21,7 @@ struct Sent {
     acks: Arc<BatchAcks>,
     bytes: usize,
     checkpoints: Vec<Checkpoint>,
+    store_soon: bool,
 }
 
 /// What the acks of the oldest batches told.
@@ -38,6 +39,8 @@ pub(crate) struct InFlight {
     /// The last acked position of each partition, not committed yet.
     committable: BTreeMap<SourcePartition, SourceOffset>,
     committable_bytes: usize,
+    /// Among these positions is one that the guest wants stored soon.
+    store_soon: bool,
 }
 
 impl InFlight {
@@ -54,6 +57,7 @@ impl InFlight {
         acks: Arc<BatchAcks>,
         bytes: usize,
         checkpoints: Vec<Checkpoint>,
+        store_soon: bool,
     ) {
         let bytes = bytes + checkpoints.iter().map(checkpoint_bytes).sum::<usize>();
         self.bytes += bytes;
@@ -61,6 +65,7 @@ impl InFlight {
             acks,
             bytes,
             checkpoints,
+            store_soon,
         });
     }
 
@@ -86,6 +91,7 @@ impl InFlight {
             }
             if let Some(sent) = self.sent.pop_front() {
                 self.bytes -= sent.bytes;
+                self.store_soon |= sent.store_soon;
                 for checkpoint in sent.checkpoints {
                     self.acked(checkpoint);
                 }
@@ -112,9 +118,15 @@ impl InFlight {
         self.committable_bytes >= COMMITTABLE_BYTES
     }
 
+    /// Whether something may be committed that shall not wait for the next interval.
+    pub(crate) fn wants_commit(&self) -> bool {
+        self.store_soon
+    }
+
     /// Positions that may become durable now, and forgets them.
     pub(crate) fn take_committable(&mut self) -> Vec<(SourcePartition, SourceOffset)> {
         self.committable_bytes = 0;
+        self.store_soon = false;
         std::mem::take(&mut self.committable).into_iter().collect()
     }
 }
@@ -150,8 +162,8 @@ mod tests {
     fn a_position_waits_for_every_batch_before_it() {
         let mut inflight = InFlight::default();
         let [first, second] = [(); 2].map(|()| BatchAcks::new(1, Arc::default()));
-        inflight.push(Arc::clone(&first), 10, vec![checkpoint(1)]);
-        inflight.push(Arc::clone(&second), 10, vec![checkpoint(2)]);
+        inflight.push(Arc::clone(&first), 10, vec![checkpoint(1)], false);
+        inflight.push(Arc::clone(&second), 10, vec![checkpoint(2)], false);
         let bytes = inflight.bytes();
         assert!(bytes > 20, "positions count too: {bytes}");
         second.skip(1);
@@ -176,7 +188,7 @@ mod tests {
                 partition,
                 ..checkpoint(n)
             };
-            inflight.push(BatchAcks::new(0, Arc::default()), 0, vec![one]);
+            inflight.push(BatchAcks::new(0, Arc::default()), 0, vec![one], false);
             inflight.reap(false).unwrap();
             inflight.must_commit()
         };
@@ -197,7 +209,7 @@ mod tests {
         ] {
             let mut inflight = InFlight::default();
             let acks = BatchAcks::new(1, Arc::default());
-            inflight.push(Arc::clone(&acks), 1, vec![checkpoint(1)]);
+            inflight.push(Arc::clone(&acks), 1, vec![checkpoint(1)], false);
             acks.failed(RecordFailure {
                 reason: "no".into(),
                 kind,

@@ -23,6 +23,10 @@ use crate::task::Control;
 /// How long to wait before looking again whether a reader of the embedded Kafka has caught up.
 const HOLD: Duration = Duration::from_millis(20);
 
+/// Positions that a guest wants stored soon are stored this long after the last commit at the earliest:
+/// a guest that always wants it shall not keep the store busy.
+const SOON: Duration = Duration::from_millis(100);
+
 /// How long a failed task waits for acks that are still out; without them it only repeats more.
 const FAILED_DRAIN: Duration = Duration::from_secs(5);
 
@@ -73,10 +77,16 @@ impl SourceLoop {
         let mut pending: Option<Box<SourceBatch>> = None;
         let mut finished = false;
         let mut next_flush = Instant::now() + self.flush_interval;
+        let mut last_flush: Option<Instant> = None;
         loop {
             self.reap()?;
+            if self.state.in_flight.wants_commit() {
+                let soon = last_flush.map_or_else(Instant::now, |last| last + SOON);
+                next_flush = next_flush.min(soon);
+            }
             if Instant::now() >= next_flush || self.state.in_flight.must_commit() {
                 self.commit(control).await?;
+                last_flush = Some(Instant::now());
                 next_flush = Instant::now() + self.flush_interval;
             }
             if control.is_stopping() {
@@ -190,9 +200,12 @@ impl SourceLoop {
         result.map_err(|e| TaskError::Recoverable(e.to_string()))?;
         self.intake.count_sent(prepared.batch.rows);
         let bytes = prepared.bytes();
-        self.state
-            .in_flight
-            .push(acks, bytes, prepared.batch.checkpoints);
+        self.state.in_flight.push(
+            acks,
+            bytes,
+            prepared.batch.checkpoints,
+            prepared.batch.store_soon,
+        );
         Ok(())
     }
 

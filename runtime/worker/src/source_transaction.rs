@@ -258,7 +258,7 @@ impl SourceTransactions {
 
     fn sent(&mut self, acks: Arc<BatchAcks>, bytes: usize) {
         if let Some(open) = &mut self.state.open {
-            open.sent.push(acks, bytes, Vec::new());
+            open.sent.push(acks, bytes, Vec::new(), false);
             open.bytes += bytes;
         }
     }
