@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -323,6 +323,25 @@ impl Kafka {
             .iter()
             .map(|e| (e.partition(), offset(e.offset())))
             .collect()
+    }
+
+    /// What a group committed beside its offset of partition 0.
+    pub fn committed_metadata(&self, group: &str, topic: &str) -> String {
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition(topic, 0);
+        let consumer = self.consumer(group);
+        let answer = consumer.committed_offsets(asked, LIMIT).unwrap();
+        answer.elements()[0].metadata().to_owned()
+    }
+
+    /// Commits an offset of partition 0 for a group that has no members.
+    pub fn commit(&self, group: &str, topic: &str, offset: i64, metadata: &str) {
+        let mut list = TopicPartitionList::new();
+        let mut element = list.add_partition(topic, 0);
+        element.set_offset(Offset::Offset(offset)).unwrap();
+        element.set_metadata(metadata);
+        let consumer = self.consumer(group);
+        consumer.commit(&list, CommitMode::Sync).unwrap();
     }
 
     /// How many members a consumer group has; none if it does not exist.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError as RdKafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
@@ -17,10 +18,12 @@ use crate::TopicPartition;
 use crate::client_config::ClientKind;
 use crate::cluster::{Inner, Kafka, KafkaError, client_config};
 use crate::group_offsets::{Committed, committed};
+use crate::native_admin;
 use crate::quiet::QuietLog;
 use crate::rebalance::SinkContext;
-pub use crate::rebalance::{ConsumerEvent, StartPositions};
+pub use crate::rebalance::{BEGINNING, ConsumerEvent, StartPositions};
 use crate::record_batch::RecordBatch;
+use crate::recreated::{self, Recreated};
 use crate::retention::record_bytes;
 
 /// Events that may wait for the loop. Two batches: one at work, one ready.
@@ -41,6 +44,9 @@ const BUSY: Duration = Duration::from_millis(500);
 
 /// How long to wait for the offsets that the group committed.
 const COMMITTED_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long to wait for the ids of topics: they are asked for with every commit.
+const TOPIC_IDS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a consumer has unless the worker or the connector says otherwise.
 const DEFAULTS: [(&str, &str); 9] = [
@@ -68,6 +74,8 @@ pub struct ConsumerSettings {
     pub topics: Vec<String>,
     /// `consumer.override.*` without the prefix.
     pub overrides: ConfigMap,
+    /// Whose it is, for the log.
+    pub task: String,
 }
 
 /// A member of a sink's consumer group.
@@ -115,11 +123,17 @@ impl Kafka {
         if self.0.retention.is_some() {
             all.insert("auto.offset.reset".to_owned(), "error".to_owned());
         }
+        let debug = all.entry("debug".to_owned()).or_default();
+        if !debug.is_empty() {
+            debug.push(',');
+        }
+        debug.push_str(recreated::DEBUG);
         let paused = Arc::new(AtomicBool::new(false));
         let (sender, events) = channel(QUEUED_EVENTS);
         let pending = Arc::new(Mutex::new(Vec::new()));
         let context = SinkContext {
-            log: QuietLog::default(),
+            log: QuietLog::of(&settings.task),
+            recreated: Recreated::default(),
             events: sender.clone(),
             pending: Arc::clone(&pending),
             retention: self.0.retention.clone(),
@@ -131,6 +145,7 @@ impl Kafka {
             reason,
         };
         let consumer: BaseConsumer<SinkContext> = client_config(&all)
+            .set_log_level(RDKafkaLogLevel::Debug)
             .create_with_context(context)
             .map_err(|e| client_error(e.to_string()))?;
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
@@ -264,6 +279,27 @@ impl SinkConsumer {
         }
     }
 
+    /// Ids of those of these topics that exist and have one (KIP-516).
+    ///
+    /// # Errors
+    /// [`KafkaError::Commit`]; asking again can help.
+    pub async fn topic_ids(
+        &self,
+        topics: Vec<String>,
+    ) -> Result<BTreeMap<String, String>, KafkaError> {
+        let Some(consumer) = self.consumer.clone() else {
+            return Ok(BTreeMap::new());
+        };
+        let asked = tokio::task::spawn_blocking(move || {
+            native_admin::topic_ids(&*consumer, &topics, TOPIC_IDS_TIMEOUT)
+        });
+        let failed = |reason: String| KafkaError::Commit(format!("ask for topic ids: {reason}"));
+        let ids = asked.await.map_err(|e| failed(e.to_string()))?;
+        let mut ids = ids.map_err(failed)?;
+        ids.retain(|_, id| id != recreated::NO_ID);
+        Ok(ids)
+    }
+
     /// Stops reading; what was read and not taken is forgotten.
     pub fn begin_stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -305,7 +341,7 @@ impl Drop for SinkConsumer {
 }
 
 /// Errors that only end by a person end the task, with the reason.
-fn endure(error: &RdKafkaError) -> Result<(), String> {
+fn endure(log: &QuietLog, error: &RdKafkaError) -> Result<(), String> {
     match error.rdkafka_error_code() {
         Some(
             RDKafkaErrorCode::AutoOffsetReset
@@ -316,7 +352,7 @@ fn endure(error: &RdKafkaError) -> Result<(), String> {
         ) => Err(error.to_string()),
         // librdkafka goes on by itself: brokers come back, topics appear.
         _ => {
-            tracing::warn!("consume: {error}");
+            log.consume(error);
             Ok(())
         }
     }
@@ -334,6 +370,7 @@ struct Reader {
 impl Reader {
     fn run(self) {
         let mut holding = false;
+        let mut told = false;
         while !self.stop.load(Ordering::Relaxed) && !self.events.is_closed() {
             let pause = self.paused.load(Ordering::Relaxed);
             if pause != holding && self.hold(pause) {
@@ -341,7 +378,10 @@ impl Reader {
             }
             match self.read_batch().and_then(|()| self.hand_over()) {
                 // What was held is read again; should the task be paused meanwhile, it is held anew.
-                Ok(resumed) => holding &= !resumed,
+                Ok(resumed) => {
+                    holding &= !resumed;
+                    self.tell_recreated(&mut told);
+                }
                 Err(reason) => {
                     let _ = self.events.blocking_send(ConsumerEvent::Failed(reason));
                     break;
@@ -357,6 +397,15 @@ impl Reader {
                 .consumer
                 .assignment()
                 .is_ok_and(|assigned| assigned.count() == 0);
+        }
+    }
+
+    /// What was read of the topics that are gone is with the loop by now.
+    fn tell_recreated(&self, told: &mut bool) {
+        let topics = self.consumer.context().recreated.topics();
+        if !*told && !topics.is_empty() {
+            let event = ConsumerEvent::Recreated(topics);
+            *told = self.events.blocking_send(event).is_ok();
         }
     }
 
@@ -385,13 +434,16 @@ impl Reader {
                     self.keep(&message);
                     wait = Duration::ZERO;
                 }
-                Some(Err(error)) => endure(&error)?,
+                Some(Err(error)) => endure(&self.consumer.context().log, &error)?,
             }
         }
         Ok(())
     }
 
     fn keep(&self, message: &rdkafka::message::BorrowedMessage<'_>) {
+        if self.consumer.context().recreated.contains(message.topic()) {
+            return;
+        }
         if let Some(retention) = &self.consumer.context().retention {
             retention.consumed(
                 &self.consumer.context().group,
@@ -455,7 +507,7 @@ impl Reader {
                     match self.consumer.poll(POLL) {
                         Some(Ok(message)) => self.keep(&message),
                         // Told once: a partition whose offset is gone would stay silent for ever.
-                        Some(Err(error)) => endure(&error)?,
+                        Some(Err(error)) => endure(&self.consumer.context().log, &error)?,
                         None => {}
                     }
                     match self.take_pending() {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings as native;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::types::RDKafkaRespErr;
 
 const NO_ERROR: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -21,8 +21,8 @@ const NO_ERROR: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
 ///
 /// # Errors
 /// librdkafka's words.
-pub(crate) fn topic_ids(
-    client: &BaseConsumer,
+pub(crate) fn topic_ids<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
     topics: &[String],
     timeout: Duration,
 ) -> Result<BTreeMap<String, String>, String> {
@@ -138,8 +138,8 @@ impl Drop for Event {
 }
 
 /// Sends one admin request and waits for its answer.
-fn request(
-    client: &BaseConsumer,
+fn request<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
     op: native::rd_kafka_admin_op_t,
     timeout: Duration,
     send: impl FnOnce(

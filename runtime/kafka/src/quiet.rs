@@ -13,9 +13,21 @@ const EVERY: Duration = Duration::from_secs(30);
 
 /// The log of one client.
 #[derive(Debug, Default)]
-pub(crate) struct QuietLog(Mutex<HashMap<String, Instant>>);
+pub(crate) struct QuietLog {
+    /// Whose client it is, such as a task; empty for one that many share.
+    owner: String,
+    last: Mutex<HashMap<String, Instant>>,
+}
 
 impl QuietLog {
+    /// The log of a client that belongs to a task.
+    pub(crate) fn of(owner: &str) -> Self {
+        Self {
+            owner: owner.to_owned(),
+            last: Mutex::default(),
+        }
+    }
+
     /// A line of librdkafka; `facility` is its kind.
     pub(crate) fn line(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         use RDKafkaLogLevel as Level;
@@ -26,25 +38,34 @@ impl QuietLog {
             }
             Level::Emerg | Level::Alert | Level::Critical | Level::Error | Level::Warning => {
                 if self.is_due(facility) {
-                    tracing::warn!(target: "librdkafka", "{facility}: {message}");
+                    tracing::warn!(target: "librdkafka", task = self.owner, "{facility}: {message}");
                 }
             }
             Level::Notice | Level::Info => {
-                tracing::info!(target: "librdkafka", "{facility}: {message}");
+                tracing::info!(target: "librdkafka", task = self.owner, "{facility}: {message}");
             }
-            Level::Debug => tracing::debug!(target: "librdkafka", "{facility}: {message}"),
+            Level::Debug => {
+                tracing::debug!(target: "librdkafka", task = self.owner, "{facility}: {message}");
+            }
         }
     }
 
     /// An error that concerns the whole client.
     pub(crate) fn error(&self, error: &KafkaError, reason: &str) {
         if self.is_due(&error.to_string()) {
-            tracing::warn!("Kafka: {error}: {reason}");
+            tracing::warn!(task = self.owner, "Kafka: {error}: {reason}");
+        }
+    }
+
+    /// An error of a consumer's poll, which comes again with every attempt of librdkafka.
+    pub(crate) fn consume(&self, error: &KafkaError) {
+        if self.is_due(&error.to_string()) {
+            tracing::warn!(task = self.owner, "consume: {error}");
         }
     }
 
     fn is_due(&self, kind: &str) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         match last.get(kind) {
             Some(then) if now.duration_since(*then) < EVERY => false,

@@ -17,6 +17,7 @@ use tokio::sync::mpsc::Sender;
 use crate::TopicPartition;
 use crate::quiet::QuietLog;
 use crate::record_batch::RecordBatch;
+use crate::recreated::{self, Recreated};
 use crate::retention::Retention;
 
 /// How long the loop may take over a rebalance. It is bounded by the calls it makes (open, flush,
@@ -28,6 +29,9 @@ const WATERMARK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where to start in partitions; those absent start at the committed offset.
 pub type StartPositions = Vec<(TopicPartition, i64)>;
+
+/// A start: wherever the partition begins.
+pub const BEGINNING: i64 = -2;
 
 /// What the consumer's thread tells the task's loop, in order.
 #[derive(Debug)]
@@ -43,6 +47,9 @@ pub enum ConsumerEvent {
         /// The answer.
         done: SyncSender<()>,
     },
+    /// These topics were deleted and created again: nothing of the new ones has been handed over,
+    /// since the offsets here are not theirs. Close the consumer and open them anew.
+    Recreated(Vec<String>),
     /// Records of one topic.
     Records(Box<RecordBatch>),
     /// The consumer cannot go on.
@@ -61,6 +68,7 @@ impl ConsumerEvent {
 
 pub(crate) struct SinkContext {
     pub(crate) log: QuietLog,
+    pub(crate) recreated: Recreated,
     pub(crate) events: Sender<ConsumerEvent>,
     /// Rows read and not yet handed to the loop.
     pub(crate) pending: Arc<Mutex<Vec<RecordBatch>>>,
@@ -72,7 +80,11 @@ pub(crate) struct SinkContext {
 
 impl ClientContext for SinkContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.log.line(level, facility, message);
+        if facility == recreated::FACILITY {
+            self.recreated.line(message);
+        } else {
+            self.log.line(level, facility, message);
+        }
     }
 
     fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
@@ -124,9 +136,14 @@ impl SinkContext {
             };
         };
         for ((topic, partition), offset) in positions {
-            self.check_start(consumer, &topic, partition, offset);
+            let start = if offset == BEGINNING {
+                Offset::Beginning
+            } else {
+                self.check_start(consumer, &topic, partition, offset);
+                Offset::Offset(offset)
+            };
             if let Some(mut found) = partitions.find_partition(&topic, partition) {
-                found.set_offset(Offset::Offset(offset))?;
+                found.set_offset(start)?;
             }
         }
         if let Some(retention) = &self.retention {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_kafka::{ConsumerEvent, SinkConsumer};
+use tidegate_kafka::{Committed, ConsumerEvent, SinkConsumer};
 use tidegate_model::connector_config::ConnectorConfig;
 use tidegate_model::failpoint;
 use tidegate_model::names::TaskId;
@@ -20,6 +20,7 @@ use crate::metric_names;
 use crate::pipeline::Converters;
 use crate::sink_ledger::SinkLedger;
 use crate::sink_positions::SinkPositions;
+use crate::sink_topics::SinkTopics;
 use crate::task::Control;
 
 pub(crate) struct SinkLoop {
@@ -39,6 +40,9 @@ pub(crate) struct SinkLoop {
 #[derive(Default)]
 pub(crate) struct SinkState {
     pub(crate) positions: SinkPositions,
+    pub(crate) topics: SinkTopics,
+    /// Topics whose offsets are of no use any more.
+    pub(crate) gone: Vec<String>,
     /// Events that came while a put was being tried again.
     pub(crate) early: VecDeque<ConsumerEvent>,
 }
@@ -49,11 +53,12 @@ const LEAVE: Duration = Duration::from_secs(2);
 impl SinkLoop {
     /// Runs until stopped; then flushes, commits, leaves the group and lets the guest clean up.
     pub(crate) async fn run(mut self, control: &mut Control) -> Result<(), TaskError> {
-        self.events(control).await?;
-        self.leave().await?;
-        if let Err(error) = self.task.stop().await {
-            tracing::warn!(task = %self.id, "stop the task: {error}");
-        }
+        let ended = match self.events(control).await {
+            Ok(()) => self.stop().await,
+            Err(error) => Err(error),
+        };
+        control.sink_topics = std::mem::take(&mut self.state.topics);
+        ended?;
         // Past this it leaves in the background, as far as the process lives.
         let _ = timeout(LEAVE, self.consumer.close()).await;
         Ok(())
@@ -116,6 +121,16 @@ impl SinkLoop {
                 tracing::info!(task = %self.id, partitions = %list(&partitions), "open partitions");
                 let mut starts: BTreeMap<_, _> =
                     self.task.open(&partitions).await?.into_iter().collect();
+                let anew = self.state.topics.open(
+                    &self.id,
+                    &self.consumer,
+                    &partitions,
+                    !self.sql.has_ledger(),
+                );
+                starts.extend(
+                    anew.await
+                        .map_err(|e| TaskError::Recoverable(e.to_string()))?,
+                );
                 starts.extend(self.ledger.open(&self.consumer, &partitions).await?);
                 self.state.positions.open(&partitions);
                 let starts = starts
@@ -146,6 +161,13 @@ impl SinkLoop {
                 // the instance, the close only says that there is none.
                 flushed?;
                 closed?;
+            }
+            ConsumerEvent::Recreated(topics) => {
+                // The target still gets what was accepted of them: nobody can read it again.
+                let text = topics.join(", ");
+                self.state.gone = topics;
+                self.stop().await?;
+                return Err(recreated(&text));
             }
             ConsumerEvent::Failed(reason) => {
                 return Err(TaskError::Failed(format!("consume: {reason}")));
@@ -184,13 +206,22 @@ impl SinkLoop {
             }
             self.skipped("TASK_FLUSH", &place, &errant.reason);
         }
-        let positions = self.state.positions.committable(flushed.durable);
+        let mut positions = self.state.positions.committable(flushed.durable);
+        positions.retain(|(at, _)| !self.state.gone.contains(&at.topic));
         if positions.is_empty() {
             return Ok(());
         }
         let labels = [("connector", self.id.connector.clone())];
-        let marked = self.ledger.marked(positions.iter().cloned());
-        match self.consumer.commit(marked).await {
+        let changed = self.state.topics.changed(&self.consumer, &positions);
+        let committed = match changed.await {
+            Ok(None) => {
+                let marked = self.marked(positions.iter().cloned());
+                self.consumer.commit(marked).await
+            }
+            Ok(Some(topic)) => return Err(recreated(&topic)),
+            Err(error) => Err(error),
+        };
+        match committed {
             Ok(()) => {
                 failpoint::reached("group-committed");
                 metrics::counter!(metric_names::OFFSET_COMMITS, &labels).increment(1);
@@ -206,8 +237,20 @@ impl SinkLoop {
         Ok(())
     }
 
-    /// Flushes, commits and gives every partition back.
-    async fn leave(&mut self) -> Result<(), TaskError> {
+    /// Positions as they are committed to the group: with the owner's fence if a ledger has them, else
+    /// with the id of their topic.
+    fn marked(&self, positions: impl IntoIterator<Item = (TopicPartition, i64)>) -> Vec<Committed> {
+        let mut marked = self.ledger.marked(positions);
+        if !self.sql.has_ledger() {
+            for offset in &mut marked {
+                offset.metadata = self.state.topics.metadata(&offset.at.0);
+            }
+        }
+        marked
+    }
+
+    /// Flushes, commits, gives every partition back and lets the guest clean up.
+    async fn stop(&mut self) -> Result<(), TaskError> {
         self.flush_and_commit().await?;
         let open = self.state.positions.all();
         if !open.is_empty() {
@@ -215,8 +258,18 @@ impl SinkLoop {
             self.state.positions.close(&open);
         }
         self.consumer.begin_stop();
+        if let Err(error) = self.task.stop().await {
+            tracing::warn!(task = %self.id, "stop the task: {error}");
+        }
         Ok(())
     }
+}
+
+/// Offsets at hand are of no use: the partitions are opened anew, which tells where to start.
+fn recreated(topics: &str) -> TaskError {
+    TaskError::Recoverable(format!(
+        "topic {topics} was deleted, or deleted and created again, while it was read"
+    ))
 }
 
 fn named(partitions: Vec<(String, i32)>) -> Vec<TopicPartition> {

@@ -38,7 +38,9 @@ impl SinkPositions {
     /// The guest accepted (or the user's tolerance skipped) the record before `next_offset`.
     pub(crate) fn accept(&mut self, partition: &TopicPartition, next_offset: i64) {
         if let Some(position) = self.partitions.get_mut(partition) {
-            position.accepted = position.accepted.max(Some(next_offset));
+            // Not the greatest: after an unclean election of a leader a partition goes on before what
+            // was read of it, and its new records must not count as committed already.
+            position.accepted = Some(next_offset);
         }
     }
 
@@ -46,7 +48,7 @@ impl SinkPositions {
     pub(crate) fn uncommitted(&self) -> Vec<(TopicPartition, i64)> {
         self.partitions
             .iter()
-            .filter(|(_, position)| position.accepted > position.committed)
+            .filter(|(_, position)| position.accepted != position.committed)
             .filter_map(|(partition, position)| Some((partition.clone(), position.accepted?)))
             .collect()
     }
@@ -62,7 +64,9 @@ impl SinkPositions {
             .filter_map(|(partition, next_offset)| {
                 let position = self.partitions.get(&partition)?;
                 let next_offset = next_offset.min(position.accepted?);
-                (Some(next_offset) > position.committed).then_some((partition, next_offset))
+                let steps_back = position.accepted < position.committed;
+                (steps_back || Some(next_offset) > position.committed)
+                    .then_some((partition, next_offset))
             })
             .collect()
     }
@@ -106,5 +110,24 @@ mod tests {
         assert!(positions.uncommitted().is_empty());
         positions.close(&[partition(0)]);
         assert!(positions.all().is_empty());
+    }
+
+    #[test]
+    fn a_partition_that_goes_on_further_back_is_committed_there() {
+        let mut positions = SinkPositions::default();
+        positions.open(&[partition(0)]);
+        positions.accept(&partition(0), 9);
+        positions.committed(&[(partition(0), 9)]);
+        positions.accept(&partition(0), 4);
+        assert_eq!(positions.uncommitted(), [(partition(0), 4)]);
+        assert_eq!(
+            positions.committable(vec![(partition(0), 4)]),
+            [(partition(0), 4)]
+        );
+        // What is durable is never more than what is accepted now.
+        assert_eq!(
+            positions.committable(vec![(partition(0), 9)]),
+            [(partition(0), 4)]
+        );
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 
 use crate::backoff::Pauses;
 use crate::error::TaskError;
+use crate::rest::Rest;
 use crate::source_boundaries::Step;
 use crate::source_intake::{Next, Prepared, SourceIntake, poll};
 use crate::source_transaction::SourceTransactions;
@@ -35,7 +36,7 @@ impl ExactlyOnceLoop {
     async fn rounds(&mut self, control: &mut Control) -> Result<(), TaskError> {
         let mut pauses = Pauses::new();
         let mut pending: Option<Box<SourceBatch>> = None;
-        let mut finished = false;
+        let mut rest = Rest::default();
         loop {
             self.transactions.check()?;
             if control.is_stopping() {
@@ -61,8 +62,8 @@ impl ExactlyOnceLoop {
                 continue;
             }
             control.report(State::Running);
-            if finished {
-                self.wait(control, Duration::MAX).await?;
+            if let Some(left) = rest.left() {
+                self.wait(control, left).await?;
                 continue;
             }
             let polled = match pending.take() {
@@ -71,8 +72,8 @@ impl ExactlyOnceLoop {
             };
             match self.intake.understand(polled, &mut pauses)? {
                 Next::Produce(batch) => pending = Some(batch),
-                Next::Wait(pause) => self.wait(control, pause).await?,
-                Next::Finished => finished = true,
+                Next::Wait(pause) => rest.begin(pause),
+                Next::Finished => rest.begin(Duration::MAX),
             }
         }
     }

@@ -17,6 +17,7 @@ use crate::backoff::Pauses;
 use crate::error::TaskError;
 use crate::inflight::InFlight;
 use crate::metric_names;
+use crate::rest::Rest;
 use crate::source_intake::{Next, Prepared, SourceIntake, poll};
 use crate::task::Control;
 
@@ -75,7 +76,7 @@ impl SourceLoop {
     async fn rounds(&mut self, control: &mut Control) -> Result<(), TaskError> {
         let mut pauses = Pauses::new();
         let mut pending: Option<Box<SourceBatch>> = None;
-        let mut finished = false;
+        let mut rest = Rest::default();
         let mut next_flush = Instant::now() + self.flush_interval;
         let mut last_flush: Option<Instant> = None;
         loop {
@@ -108,8 +109,8 @@ impl SourceLoop {
                 continue;
             }
             control.report(State::Running);
-            if finished {
-                self.wait(control, Duration::MAX, next_flush).await;
+            if let Some(left) = rest.left() {
+                self.wait(control, left, next_flush).await;
                 continue;
             }
             let next = match pending.take() {
@@ -122,9 +123,9 @@ impl SourceLoop {
             };
             match self.intake.understand(next, &mut pauses)? {
                 Next::Produce(batch) => pending = Some(batch),
-                Next::Wait(pause) => self.wait(control, pause, next_flush).await,
+                Next::Wait(pause) => rest.begin(pause),
                 // Nothing more, ever: only acks and commits are left.
-                Next::Finished => finished = true,
+                Next::Finished => rest.begin(Duration::MAX),
             }
         }
     }

@@ -26,7 +26,8 @@ use crate::pipeline::Converters;
 use crate::plugins::Plugins;
 use crate::settings::WorkerSettings;
 use crate::sink_ledger::SinkLedger;
-use crate::sink_loop::SinkLoop;
+use crate::sink_loop::{SinkLoop, SinkState};
+use crate::sink_topics::SinkTopics;
 use crate::source_delivery::source_delivery;
 use crate::source_intake::SourceIntake;
 
@@ -63,6 +64,8 @@ pub(crate) struct Control {
     reported: Option<State>,
     /// Whether records got through since the loop began.
     progressed: bool,
+    /// The topics of a sink, as its loop before knew them.
+    pub(crate) sink_topics: SinkTopics,
 }
 
 impl Control {
@@ -85,6 +88,7 @@ impl Control {
             cpu,
             reported: None,
             progressed: false,
+            sink_topics: SinkTopics::default(),
         }
     }
 
@@ -297,6 +301,7 @@ async fn run(
                 group: group.group.clone(),
                 topics: topics(config.topics.as_ref()),
                 overrides: config.consumer_overrides.clone(),
+                task: spec.id.to_string(),
             })?;
             let sink = SinkLoop {
                 dead_letters: DeadLetters::open(&environment.kafka, &config, &spec.id).await?,
@@ -307,7 +312,10 @@ async fn run(
                 consumer,
                 sql: setup.sql,
                 flush_interval: settings.offset_flush_interval,
-                state: Default::default(),
+                state: SinkState {
+                    topics: std::mem::take(&mut control.sink_topics),
+                    ..SinkState::default()
+                },
                 config,
             };
             sink.run(control).await

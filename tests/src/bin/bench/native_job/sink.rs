@@ -84,6 +84,7 @@ impl Sink {
                 done.send(()).unwrap();
             }
             ConsumerEvent::Failed(reason) => panic!("{reason}"),
+            ConsumerEvent::Recreated(topics) => panic!("created again: {topics:?}"),
             ConsumerEvent::Records(_) => {}
         }
     }
