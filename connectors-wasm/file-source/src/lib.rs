@@ -7,6 +7,7 @@ mod config;
 mod contents;
 mod glob;
 mod identity;
+mod late;
 mod lines;
 mod open;
 mod place;

@@ -13,6 +13,7 @@ use tidegate_sdk::prelude::*;
 
 use crate::contents::{self, TAIL_BYTES};
 use crate::identity::{FileId, Seen};
+use crate::late::Late;
 use crate::lines::{self, Lines};
 use crate::open::Open;
 use crate::place::{Newest, Place};
@@ -34,6 +35,8 @@ pub struct Tail {
     /// What to open next.
     wanted: Wanted,
     open: Option<Open>,
+    /// The file that was read before, if it may still grow.
+    late: Option<Late>,
     /// Where the first line that was not emitted begins.
     position: u64,
     newest: Newest,
@@ -79,6 +82,7 @@ impl Tail {
                 Wanted::Behind(Place::from_offset(offset))
             }),
             open: None,
+            late: None,
             position: 0,
             newest: Newest::default(),
             reported: None,
@@ -104,6 +108,13 @@ impl Tail {
             if full || self.lines.has_line() || self.look(records)? == Found::Nothing {
                 break;
             }
+        }
+        if let Some(late) = &mut self.late
+            && !late
+                .read(records)
+                .or_fail(format!("read what was before {}", self.path))?
+        {
+            self.late = None;
         }
         self.report(records);
         Ok(busy)
@@ -277,6 +288,9 @@ impl Tail {
         // By the position before, the new file could be found, but not the old one for ever: it may be
         // compressed or removed any moment.
         records.store_soon();
+        let end = self.end();
+        let left = self.open.take().filter(|_| !removed);
+        self.late = left.map(|open| Late::new(open.file, open.path, end));
         self.enter(next)?;
         Ok(Found::News)
     }

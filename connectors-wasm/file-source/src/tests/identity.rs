@@ -268,3 +268,20 @@ fn numbers_of_devices_and_inodes_may_change_while_contents_stay() {
     let mut source = SourceTest::<FileSource>::start_at(setup.config(&["a"]), &at).unwrap();
     assert_eq!(next(&mut source, 10), texts("x", 30..40));
 }
+
+#[test]
+fn a_writer_that_does_not_notice_the_rotation_loses_nothing() {
+    let setup = Setup::new();
+    setup.append("a", &lines("x", 0..10));
+    let mut source = setup.start("a");
+    next(&mut source, 10);
+    setup.rename("a", "a.1");
+    setup.append("a", &lines("x", 10..20));
+    assert_eq!(next(&mut source, 10), texts("x", 10..20));
+    setup.append("a.1", &lines("late", 0..5));
+    setup.append("a.1", "ha");
+    assert_eq!(next(&mut source, 5), texts("late", 0..5));
+    setup.append("a.1", "lf\n");
+    assert_eq!(next(&mut source, 1), ["half"]);
+    assert_eq!(said("its writer goes on with it"), 1);
+}
