@@ -112,12 +112,6 @@ impl Neighbours {
         Ok(found)
     }
 
-    /// Whether a path is one of those that rotation leaves.
-    pub fn is_rotated(&self, path: &str) -> bool {
-        self.rotated()
-            .is_ok_and(|all| all.iter().any(|one| one == path))
-    }
-
     /// Paths of what rotation left.
     fn rotated(&self) -> io::Result<Vec<String>> {
         if self.pattern.is_some() {
@@ -194,8 +188,13 @@ fn is_rotated(name: &str, other: &str) -> bool {
         .strip_prefix(stem)
         .and_then(|rest| rest.strip_suffix(ending))
         .and_then(|rest| rest.strip_suffix('.'));
-    // app-errors.log is another log, app-2.log is this one's.
-    middle.is_some_and(|m| marked(m) && m.bytes().any(|byte| byte.is_ascii_digit()))
+    // A date or a counter: app-errors.log and app-2.log are other logs.
+    let is_mark = |m: &str| {
+        let digits = m.bytes().filter(u8::is_ascii_digit).count();
+        let counter = m.strip_prefix('.').unwrap_or_default();
+        digits >= 6 || (digits > 0 && digits == counter.len())
+    };
+    middle.is_some_and(|m| marked(m) && is_mark(m))
 }
 
 #[cfg(test)]
@@ -220,6 +219,7 @@ mod tests {
             "app.logs",
             "app.log.",
             "app-errors.log",
+            "app-2.log",
             "b.log",
             "xapp.log.1",
             "app.log.pos",

@@ -107,6 +107,10 @@ fn behind(
     let Some((directory, id)) = place.file else {
         return Ok(None);
     };
+    if !place.has_contents() {
+        // Nothing of it was seen, so it may have been truncated as well: all that came since is read.
+        return after(neighbours, place, false, at_path);
+    }
     let next = |found| Some(Next::at(found, place.position, &place.newest));
     let holds = |one: &Neighbour| place.is_in(&one.file, one.seen.length);
     let comparable = directory == neighbours.directory();
@@ -120,7 +124,6 @@ fn behind(
     if comparable
         && !is(&at_path, id)
         && let Some(found) = neighbours.find(id)?
-        && (place.has_contents() || neighbours.is_rotated(&found.path))
         && holds(&found)?
     {
         log::info!(
@@ -154,7 +157,7 @@ fn behind(
         after_copy
             .newest
             .finish(copy.seen.file, copy.seen.modified_ns);
-    } else if at_path.is_some() && (place.position > 0 || place.has_contents()) {
+    } else if at_path.is_some() {
         say_lost(path, neighbours, place)?;
     }
     after(neighbours, &after_copy, false, at_path)
@@ -197,7 +200,7 @@ fn copy(
     place: &Place,
     at_path: Option<&Neighbour>,
 ) -> io::Result<Option<Neighbour>> {
-    if place.position == 0 || !place.has_contents() {
+    if place.position == 0 {
         return Ok(None);
     }
     // What was copied before the last look holds nothing that is new.

@@ -192,7 +192,10 @@ impl Tail {
             .or_fail(format!("read {}", open.path))?;
         open.at_end = read == 0;
         if read > 0 {
-            if (was_at_end || open.is_unsure()) && !self.is_as_it_was()? {
+            // An empty file looks the same after everything that was written into it went elsewhere.
+            let nothing_seen = open.seen.length == 0;
+            let check = was_at_end || open.is_unsure();
+            if nothing_seen || (check && !self.is_as_it_was()?) {
                 self.lose_track();
             }
             return Ok(Found::News);

@@ -285,3 +285,87 @@ fn a_writer_that_does_not_notice_the_rotation_loses_nothing() {
     assert_eq!(next(&mut source, 1), ["half"]);
     assert_eq!(said("its writer goes on with it"), 1);
 }
+
+/// Random numbers from a seed; a failure names it.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((self.0 >> 33) % limit).unwrap()
+    }
+}
+
+/// Whatever happens to a file, in whatever order, with crashes that go back to older positions: every
+/// line comes, and without such crashes once.
+#[test]
+fn a_storm_of_rotations_truncations_and_crashes_loses_nothing() {
+    for seed in 0..60 {
+        let mut random = Random(seed);
+        let setup = Setup::new();
+        setup.append("a", "");
+        let mut source = setup.start("a");
+        let stale = seed % 3 == 0;
+        let mut stored = vec![source.position(&setup.partition("a")).unwrap().unwrap()];
+        let (mut written, mut rotations) = (0, 0);
+        let mut values: Vec<String> = Vec::new();
+        for _ in 0..40 {
+            match random.below(10) {
+                0..=3 => {
+                    let more = random.below(120);
+                    setup.append("a", &lines("x", written..written + more));
+                    written += more;
+                }
+                4 => {
+                    for number in (1..=rotations).rev() {
+                        setup.rename(&format!("a.{number}"), &format!("a.{}", number + 1));
+                    }
+                    rotations += 1;
+                    setup.rename("a", "a.1");
+                    setup.append("a", "");
+                }
+                5 => {
+                    for number in (1..=rotations).rev() {
+                        setup.rename(&format!("a.{number}"), &format!("a.{}", number + 1));
+                    }
+                    rotations += 1;
+                    fs::copy(setup.path("a"), setup.path("a.1")).unwrap();
+                    fs::write(setup.path("a"), "").unwrap();
+                }
+                6..=8 => {
+                    source.limit(1 + random.below(80), 1 << 20);
+                    values.extend(source.poll().unwrap().values());
+                    stored.push(source.position(&setup.partition("a")).unwrap().unwrap());
+                }
+                _ => {
+                    let back = if stale { random.below(4) } else { 0 };
+                    let at = stored.len() - 1 - back.min(stored.len() - 1);
+                    let at = [(setup.partition("a"), stored[at].clone())];
+                    source = SourceTest::start_at(setup.config(&["a"]), &at).unwrap();
+                }
+            }
+        }
+        source.limit(2000, 1 << 20);
+        let expected = texts("x", 0..written);
+        let missing = |values: &[String]| {
+            let seen: std::collections::BTreeSet<&String> = values.iter().collect();
+            expected.iter().filter(|line| !seen.contains(line)).count()
+        };
+        let began = std::time::Instant::now();
+        while missing(&values) > 0 && began.elapsed() < Duration::from_secs(5) {
+            values.extend(source.drain().unwrap().values());
+        }
+        assert_eq!(
+            missing(&values),
+            0,
+            "seed {seed}: of {written} lines, {rotations} rotations"
+        );
+        if !stale {
+            values.extend(source.drain().unwrap().values());
+            assert_eq!(values.len(), written, "seed {seed}: some came twice");
+        }
+    }
+}
