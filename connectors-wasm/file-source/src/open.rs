@@ -28,9 +28,11 @@ pub struct Open {
     pub left: Option<Instant>,
     /// The last place that is known to be in this file.
     pub sure: Place,
+    /// Up to where the bytes that were read are known to be of this file.
+    pub sure_end: u64,
     directory: FileId,
     head: Vec<u8>,
-    checked: Instant,
+    checked: Option<Instant>,
 }
 
 impl Open {
@@ -43,9 +45,10 @@ impl Open {
             seen: found.seen,
             at_end: false,
             left: None,
+            sure_end: sure.position,
             sure,
             directory,
-            checked: Instant::now(),
+            checked: None,
         })
     }
 
@@ -74,7 +77,7 @@ impl Open {
 
     /// Whether it is time to look at the contents again.
     pub fn is_unsure(&self) -> bool {
-        self.checked.elapsed() >= CHECK_EVERY
+        self.checked.is_none_or(|at| at.elapsed() >= CHECK_EVERY)
     }
 
     /// Whether the file is still the one that was read. `now`: what a look just now told.
@@ -85,7 +88,7 @@ impl Open {
         if self.head.len() < HEAD_BYTES && now.length > self.head.len() as u64 {
             self.head = contents::read_at(&self.file, 0, HEAD_BYTES)?;
         }
-        self.checked = Instant::now();
+        self.checked = Some(Instant::now());
         Ok(true)
     }
 

@@ -206,6 +206,7 @@ impl Tail {
 
     /// Whether the contents before the position are still what was read; remembers if so.
     fn is_as_it_was(&mut self) -> Result<bool> {
+        let end = self.end();
         let Some(open) = &mut self.open else {
             return Ok(false);
         };
@@ -221,6 +222,7 @@ impl Tail {
             .as_ref()
             .map_or(self.lines.before(), |line| &line.before);
         open.sure = open.place(self.position, before, &self.newest);
+        open.sure_end = end.min(now.length);
         Ok(true)
     }
 
@@ -228,7 +230,13 @@ impl Tail {
     /// is now.
     fn lose_track(&mut self) {
         if let Some(open) = self.open.take() {
-            self.wanted = Wanted::Behind(open.sure);
+            let is_sure = self.position <= open.sure_end;
+            let place = if is_sure {
+                self.place(&open)
+            } else {
+                open.sure
+            };
+            self.wanted = Wanted::Behind(place);
         }
         self.lines = Lines::default();
         self.given_up = None;
