@@ -18,6 +18,7 @@ mod offsets;
 mod pipeline;
 mod plugin_requests;
 mod plugins;
+mod producing;
 mod rest;
 mod settings;
 mod sink_batches;

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::backoff::Pauses;
 use crate::error::TaskError;
-use crate::inflight::InFlight;
+use crate::inflight::{AtFault, InFlight};
 use crate::metric_names;
 use crate::rest::Rest;
 use crate::source_intake::{Next, Prepared, SourceIntake, poll};
@@ -199,22 +199,22 @@ impl SourceLoop {
         result: Result<(), ProduceError>,
     ) -> Result<(), TaskError> {
         result.map_err(|e| TaskError::Recoverable(e.to_string()))?;
-        self.intake.count_sent(prepared.batch.rows);
-        let bytes = prepared.bytes();
-        self.state.in_flight.push(
-            acks,
-            bytes,
-            prepared.batch.checkpoints,
-            prepared.batch.store_soon,
-        );
+        let (records, bytes) = (prepared.records(), prepared.bytes());
+        let store_soon = prepared.batch.store_soon;
+        let checkpoints = prepared.batch.checkpoints;
+        self.state
+            .in_flight
+            .push(acks, records, bytes, checkpoints, store_soon);
         Ok(())
     }
 
     fn reap(&mut self) -> Result<(), TaskError> {
-        let reaped = self
-            .state
-            .in_flight
-            .reap(self.intake.config.tolerance == Tolerance::All)?;
+        let records_at_fault = match self.intake.config.tolerance {
+            Tolerance::All => AtFault::Skip,
+            Tolerance::None => AtFault::Fail,
+        };
+        let reaped = self.state.in_flight.reap(records_at_fault)?;
+        self.intake.count_written(reaped.acked);
         if reaped.refused > 0 {
             self.intake.count_skipped(reaped.refused);
             tracing::error!(task = %self.intake.id, records = reaped.refused, "Kafka refused records, skipped: {}", reaped.reason);
@@ -248,8 +248,8 @@ impl SourceLoop {
     /// past the graceful time-out this is dropped, and the records count as not produced.
     async fn drain(&mut self, control: &Control) -> Result<(), TaskError> {
         while !self.state.in_flight.is_empty() && !self.producer.is_fatal() {
-            self.reap()?;
-            if self.state.in_flight.is_empty() {
+            // Nothing behind a refused batch can be committed any more, but what is before it can.
+            if self.reap().is_err() || self.state.in_flight.is_empty() {
                 break;
             }
             let acked = Arc::clone(&self.state.acked);
