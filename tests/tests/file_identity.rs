@@ -147,6 +147,9 @@ fn a_file_that_was_rotated_while_the_worker_was_stopped_is_finished() {
     follow.append("in.txt", 840..1900);
     follow.start_again();
     follow.assert_exact(1900);
+    // By its inode, not only by its contents.
+    let log = follow.worker.log();
+    assert!(log.contains("where its lines are now"), "{log}");
 }
 
 #[test]

@@ -218,6 +218,20 @@ mod tests {
     }
 
     #[test]
+    fn what_shall_be_stored_soon_waits_for_its_acks_alone() {
+        let mut inflight = InFlight::default();
+        let acks = BatchAcks::new(1, Arc::default());
+        inflight.push(Arc::clone(&acks), 1, 10, vec![checkpoint(1)], true);
+        inflight.reap(AtFault::Fail).unwrap();
+        assert!(!inflight.wants_commit(), "not acked yet");
+        acks.skip(1);
+        inflight.reap(AtFault::Fail).unwrap();
+        assert!(inflight.wants_commit());
+        assert_eq!(offsets(&mut inflight), [r#"{"n":1}"#]);
+        assert!(!inflight.wants_commit(), "it is stored");
+    }
+
+    #[test]
     fn many_positions_do_not_wait_for_the_interval() {
         let mut inflight = InFlight::default();
         let mut acked = |name: String, n: u32| {
