@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use tidegate_tests::broker::Broker;
-use tidegate_tests::files::{append_lines, tally_file};
+use tidegate_tests::files::{append_lines, count_lines, tally_file};
 use tidegate_tests::kafka::Kafka;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::tally::Tally;
@@ -86,10 +86,19 @@ fn run(program: &str, arguments: &[&str]) -> bool {
 
 /// A worker that may write below `directory`, with a sink into `file` for a topic of many lines.
 fn sink_into(topic: &str, directory: &Path, file: &Path) -> (Worker, Kafka) {
+    sink_flushing_each("1000", topic, directory, file)
+}
+
+fn sink_flushing_each(
+    interval_ms: &str,
+    topic: &str,
+    directory: &Path,
+    file: &Path,
+) -> (Worker, Kafka) {
     let broker = Broker::shared();
     let kafka = broker.client();
     kafka.create_topic(topic, 1);
-    let setup = Worker::setup(broker);
+    let setup = Worker::setup(broker).set("offset.flush.interval.ms", interval_ms);
     let directories = format!(
         "{},{}",
         setup.scratch().path().display(),
@@ -137,6 +146,39 @@ fn a_full_disk_delays_and_loses_nothing() {
     tally_file(&output, LINES).assert_exact();
     worker.rest().wait_for_state("sink", "RUNNING");
     assert_eq!(worker.stop().code(), Some(0));
+}
+
+#[test]
+fn what_was_accepted_is_stored_before_a_full_disk_is_waited_for() {
+    let disk = Scratch::new("disk");
+    let Some(small) = SmallDisk::mount(&disk.join("small"), "size=640k") else {
+        println!("no right to mount a tmpfs: nothing is tried");
+        return;
+    };
+    let output = small.path.join("out.txt");
+    let topic = "full-disk-accepted";
+    // Nobody else stores anything.
+    let (mut worker, kafka) = sink_flushing_each("600000", topic, &small.path, &output);
+    wait_until("the worker complains", LIMIT, || {
+        worker.log().contains("No space left") || worker.log().contains("make room")
+    });
+    wait_until("what was accepted is stored", LIMIT, || {
+        let stored = kafka.committed("connect-sink", topic);
+        let lines = count_lines(&output) as i64;
+        lines > 0 && stored == [(0, Some(lines))]
+    });
+    // The source has stored nothing, and would read its file again.
+    wait_until("all is in the topic", LIMIT, || {
+        kafka.count(topic) >= LINES as i64
+    });
+    worker.rest().delete("/connectors/source").expect(204);
+    worker.kill();
+    small.grow("64m");
+    worker.start_again();
+    wait_until("all lines arrive", LIMIT, || {
+        tally_file(&output, LINES).missing() == 0
+    });
+    tally_file(&output, LINES).assert_exact();
 }
 
 fn refuses_to_commit(file: &Path) {

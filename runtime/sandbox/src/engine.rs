@@ -12,6 +12,7 @@ use wasmtime::{Config, Engine};
 use crate::bindings;
 use crate::compile::{Compiler, CompilerCommand};
 use crate::limits::Limits;
+use crate::links;
 use crate::state::HostState;
 
 /// How often guests give control back; also the grain of CPU limits.
@@ -125,6 +126,7 @@ impl Sandbox {
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    links::add_to_linker(&mut linker)?;
     bindings::plugin::Plugin::add_to_linker::<_, wasmtime::component::HasSelf<HostState>>(
         &mut linker,
         |state| state,

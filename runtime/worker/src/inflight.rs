@@ -23,6 +23,7 @@ struct Sent {
     records: usize,
     bytes: usize,
     checkpoints: Vec<Checkpoint>,
+    store_soon: bool,
 }
 
 /// What is done about records that Kafka refuses for their own fault.
@@ -51,6 +52,8 @@ pub(crate) struct InFlight {
     /// The last acked position of each partition, not committed yet.
     committable: BTreeMap<SourcePartition, SourceOffset>,
     committable_bytes: usize,
+    /// Among these positions is one that the guest wants stored soon.
+    store_soon: bool,
 }
 
 impl InFlight {
@@ -68,6 +71,7 @@ impl InFlight {
         records: usize,
         bytes: usize,
         checkpoints: Vec<Checkpoint>,
+        store_soon: bool,
     ) {
         let bytes = bytes + checkpoints.iter().map(checkpoint_bytes).sum::<usize>();
         self.bytes += bytes;
@@ -76,6 +80,7 @@ impl InFlight {
             records,
             bytes,
             checkpoints,
+            store_soon,
         });
     }
 
@@ -110,6 +115,7 @@ impl InFlight {
             if let Some(sent) = self.sent.pop_front() {
                 reaped.acked += sent.records.saturating_sub(refused);
                 self.bytes -= sent.bytes;
+                self.store_soon |= sent.store_soon;
                 for checkpoint in sent.checkpoints {
                     self.acked(checkpoint);
                 }
@@ -150,9 +156,15 @@ impl InFlight {
         self.committable_bytes >= COMMITTABLE_BYTES
     }
 
+    /// Whether something may be committed that shall not wait for the next interval.
+    pub(crate) fn wants_commit(&self) -> bool {
+        self.store_soon
+    }
+
     /// Positions that may become durable now, and forgets them.
     pub(crate) fn take_committable(&mut self) -> Vec<(SourcePartition, SourceOffset)> {
         self.committable_bytes = 0;
+        self.store_soon = false;
         std::mem::take(&mut self.committable).into_iter().collect()
     }
 }
@@ -188,8 +200,8 @@ mod tests {
     fn a_position_waits_for_every_batch_before_it() {
         let mut inflight = InFlight::default();
         let [first, second] = [(); 2].map(|()| BatchAcks::new(1, Arc::default()));
-        inflight.push(Arc::clone(&first), 1, 10, vec![checkpoint(1)]);
-        inflight.push(Arc::clone(&second), 1, 10, vec![checkpoint(2)]);
+        inflight.push(Arc::clone(&first), 1, 10, vec![checkpoint(1)], false);
+        inflight.push(Arc::clone(&second), 1, 10, vec![checkpoint(2)], false);
         let bytes = inflight.bytes();
         assert!(bytes > 20, "positions count too: {bytes}");
         second.skip(1);
@@ -206,6 +218,20 @@ mod tests {
     }
 
     #[test]
+    fn what_shall_be_stored_soon_waits_for_its_acks_alone() {
+        let mut inflight = InFlight::default();
+        let acks = BatchAcks::new(1, Arc::default());
+        inflight.push(Arc::clone(&acks), 1, 10, vec![checkpoint(1)], true);
+        inflight.reap(AtFault::Fail).unwrap();
+        assert!(!inflight.wants_commit(), "not acked yet");
+        acks.skip(1);
+        inflight.reap(AtFault::Fail).unwrap();
+        assert!(inflight.wants_commit());
+        assert_eq!(offsets(&mut inflight), [r#"{"n":1}"#]);
+        assert!(!inflight.wants_commit(), "it is stored");
+    }
+
+    #[test]
     fn many_positions_do_not_wait_for_the_interval() {
         let mut inflight = InFlight::default();
         let mut acked = |name: String, n: u32| {
@@ -214,7 +240,7 @@ mod tests {
                 partition,
                 ..checkpoint(n)
             };
-            inflight.push(BatchAcks::new(0, Arc::default()), 1, 0, vec![one]);
+            inflight.push(BatchAcks::new(0, Arc::default()), 1, 0, vec![one], false);
             inflight.reap(AtFault::Fail).unwrap();
             inflight.must_commit()
         };
@@ -237,7 +263,7 @@ mod tests {
         ] {
             let mut inflight = InFlight::default();
             let acks = BatchAcks::new(1, Arc::default());
-            inflight.push(Arc::clone(&acks), 1, 1, vec![checkpoint(1)]);
+            inflight.push(Arc::clone(&acks), 1, 1, vec![checkpoint(1)], false);
             acks.failed(RecordFailure {
                 topic: "t".into(),
                 reason: "no".into(),

@@ -137,6 +137,7 @@ impl SourceIntake {
         self.create_topics(&batch.topics).await?;
         let schemas = self.schemas(&batch.schemas)?;
         let mut encoded = self.converters.encode(&mut batch, &schemas);
+        self.refused_by_guest(&batch.refused)?;
         self.add_refused(&batch, &mut encoded);
         let skip = self.refused(&encoded.bad)?;
         Ok(Prepared {
@@ -226,6 +227,25 @@ impl SourceIntake {
             }
         }
         Ok(bad.iter().map(|bad| bad.row).collect())
+    }
+
+    /// Records that the guest could not handle, which are in no row (D3).
+    fn refused_by_guest(&self, reasons: &[String]) -> Result<(), TaskError> {
+        let Some(first) = reasons.first() else {
+            return Ok(());
+        };
+        if self.config.tolerance == Tolerance::None {
+            return Err(TaskError::Failed(format!(
+                "a record that cannot be handled: {first} (errors.tolerance=none)"
+            )));
+        }
+        self.count_skipped(reasons.len());
+        if self.config.log_errors {
+            for reason in reasons {
+                tracing::error!(task = %self.id, stage = "source", "skip a record: {reason}");
+            }
+        }
+        Ok(())
     }
 
     async fn create_topics(&mut self, topics: &[String]) -> Result<(), TaskError> {

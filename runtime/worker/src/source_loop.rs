@@ -27,6 +27,10 @@ const HOLD: Duration = Duration::from_millis(20);
 /// How often a source that holds tries to store its offsets.
 const LONGEST_HOLD: Duration = Duration::from_secs(10);
 
+/// Positions that a guest wants stored soon are stored this long after the last commit at the earliest:
+/// a guest that always wants it shall not keep the store busy.
+const SOON: Duration = Duration::from_millis(100);
+
 /// How long a failed task waits for acks that are still out; without them it only repeats more.
 const FAILED_DRAIN: Duration = Duration::from_secs(5);
 
@@ -77,10 +81,16 @@ impl SourceLoop {
         let mut pending: Option<Box<SourceBatch>> = None;
         let mut rest = Rest::default();
         let mut next_flush = Instant::now() + self.flush_interval;
+        let mut last_flush: Option<Instant> = None;
         loop {
             self.reap()?;
+            if self.state.in_flight.wants_commit() {
+                let soon = last_flush.map_or_else(Instant::now, |last| last + SOON);
+                next_flush = next_flush.min(soon);
+            }
             if Instant::now() >= next_flush || self.state.in_flight.must_commit() {
                 self.commit(control).await?;
+                last_flush = Some(Instant::now());
                 next_flush = Instant::now() + self.flush_interval;
             }
             if control.is_stopping() {
@@ -193,8 +203,11 @@ impl SourceLoop {
     ) -> Result<(), TaskError> {
         result.map_err(|e| TaskError::Recoverable(e.to_string()))?;
         let (records, bytes) = (prepared.records(), prepared.bytes());
+        let store_soon = prepared.batch.store_soon;
         let checkpoints = prepared.batch.checkpoints;
-        self.state.in_flight.push(acks, records, bytes, checkpoints);
+        self.state
+            .in_flight
+            .push(acks, records, bytes, checkpoints, store_soon);
         Ok(())
     }
 

@@ -267,7 +267,7 @@ impl SourceTransactions {
 
     fn sent(&mut self, acks: Arc<BatchAcks>, records: usize, bytes: usize) {
         if let Some(open) = &mut self.state.open {
-            open.sent.push(acks, records, bytes, Vec::new());
+            open.sent.push(acks, records, bytes, Vec::new(), false);
             open.bytes += bytes;
         }
     }
