@@ -8,10 +8,14 @@ mod ledger;
 mod links;
 #[path = "postgres/modes.rs"]
 mod modes;
+#[path = "postgres/order.rs"]
+mod order;
 #[path = "postgres/queries.rs"]
 mod queries;
 #[path = "postgres/refusals.rs"]
 mod refusals;
+#[path = "postgres/shapes.rs"]
+mod shapes;
 #[path = "postgres/tables.rs"]
 mod tables;
 #[path = "postgres/transactions.rs"]

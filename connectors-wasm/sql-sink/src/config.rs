@@ -7,6 +7,9 @@ use tidegate_sdk::prelude::*;
 /// The key whose value declares or names the connection; the sink opens it by this name.
 pub const CONNECTION: &str = "connection.url";
 
+/// The class of Debezium's sink.
+pub const DEBEZIUM: &str = "io.debezium.connector.jdbc.JdbcSinkConnector";
+
 /// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ConfigChoice)]
 pub enum InsertMode {
@@ -167,6 +170,10 @@ pub struct Config {
     #[config(internal, key = "auto.evolve")]
     pub auto_evolve_given: Option<bool>,
 
+    /// As which sink this one was asked for.
+    #[config(internal, key = "connector.class")]
+    pub class: Option<String>,
+
     /// Would change where rows go, and is not obeyed here.
     #[config(internal, key = "topics.to.tables.mapping")]
     pub topics_to_tables: Option<String>,
@@ -179,9 +186,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// The table for the records of a topic.
+    /// The table for the records of a topic. Debezium's sink has no points in it.
     pub fn table(&self, topic: &str) -> String {
-        self.table_name_format.replace("${topic}", topic)
+        let is_debezium = self.class.as_deref() == Some(DEBEZIUM);
+        let topic = match is_debezium && topic.contains('.') {
+            true => topic.replace('.', "_"),
+            false => topic.to_owned(),
+        };
+        self.table_name_format.replace("${topic}", &topic)
     }
 
     /// The contract's word for how to write.
@@ -192,6 +204,11 @@ impl Config {
             InsertMode::Update => "update",
             InsertMode::Delete => "delete",
         }
+    }
+
+    /// Whether all that records do is delete.
+    pub fn only_deletes(&self) -> bool {
+        self.insert_mode == InsertMode::Delete
     }
 
     /// Whether a record without a value can be handled: it deletes.

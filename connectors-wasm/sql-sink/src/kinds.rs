@@ -6,12 +6,26 @@ use tidegate_sdk::Field;
 /// How names of Connect's own logical types begin.
 const LOGICAL: &str = "org.apache.kafka.connect.data.";
 
+/// How names of Debezium's begin. What they stand for is of a plain type, which is in the kind too,
+/// behind [`PLAIN`]: not every dialect has a type of its own for it.
+const DEBEZIUM: &str = "io.debezium.";
+/// Between Debezium's name and the plain type.
+pub const PLAIN: char = '|';
+
 /// The type that a schema in Connect's JSON form describes.
 pub fn of_schema(schema: &Value) -> Option<String> {
     let name = schema.get("name").and_then(Value::as_str);
     if let Some(logical) = name.and_then(|name| name.strip_prefix(LOGICAL)) {
         return Some(logical.to_owned());
     }
+    let plain = plain(schema)?;
+    match name.and_then(|name| name.strip_prefix(DEBEZIUM)) {
+        Some(name) => Some(format!("{name}{PLAIN}{plain}")),
+        None => Some(plain),
+    }
+}
+
+fn plain(schema: &Value) -> Option<String> {
     Some(match schema.get("type")?.as_str()? {
         "float" => "float32".to_owned(),
         "double" => "float64".to_owned(),
@@ -21,20 +35,6 @@ pub fn of_schema(schema: &Value) -> Option<String> {
         },
         other => other.to_owned(),
     })
-}
-
-/// The type of a value without a schema; none of null.
-pub fn of_json(value: &Value) -> Option<String> {
-    let kind = match value {
-        Value::Null => return None,
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "map",
-    };
-    Some(kind.to_owned())
 }
 
 /// The fields that a struct's schema has; none if it is no struct's.
@@ -60,13 +60,5 @@ pub fn schema_at<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {
     of_name(path).or_else(|| {
         let (name, rest) = path.split_once('.')?;
         schema_at(of_name(name)?, rest)
-    })
-}
-
-/// The value of the field `path`, by the same rule.
-pub fn value_at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    value.get(path).or_else(|| {
-        let (name, rest) = path.split_once('.')?;
-        value_at(value.get(name)?, rest)
     })
 }

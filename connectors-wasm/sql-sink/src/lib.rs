@@ -3,15 +3,17 @@
 //! Rows never pass through this guest: it says which part of a record goes to which column, and the
 //! host writes them in one transaction with the consumed offsets.
 
-mod closer;
+mod classes;
 mod config;
 mod dialect;
 mod issues;
 mod kinds;
 mod mapping;
-mod record_key;
+mod node;
 mod retries;
 mod selection;
+mod shapes;
+mod structure;
 mod tables;
 mod task;
 #[cfg(test)]

@@ -3,152 +3,232 @@
 use std::collections::BTreeMap;
 
 use tidegate_sdk::prelude::*;
-use tidegate_sdk::sql::{Column, Connection, Table};
+use tidegate_sdk::sql::{Column, Connection, SqlError, Table};
 
-use crate::closer;
-use crate::config::Config;
+use crate::config::{Config, PkMode};
 use crate::dialect::Dialect;
-use crate::mapping::Planned;
+use crate::mapping::{Planned, Source};
+use crate::structure::Found;
 
-/// Tables as they were found. Only what was found is remembered: what was made here goes again if
-/// the host has to roll the put back.
+/// How the host marks a column that the database computes.
+const GENERATED: &str = " generated always";
+
+/// Tables as they were found.
 #[derive(Debug, Default)]
 pub struct Tables {
-    columns: BTreeMap<String, Vec<String>>,
+    columns: BTreeMap<String, Vec<Column>>,
 }
 
-/// What tables need to be looked at and made.
-#[derive(Clone, Copy)]
-pub struct Making<'a> {
+/// One table in one put, as it is by now.
+pub struct Target<'a> {
     pub connection: &'a Connection,
     pub dialect: Dialect,
     pub config: &'a Config,
-    pub batch: &'a Batch,
+    pub name: &'a str,
+    /// None: there is no such table.
+    pub columns: Option<Vec<Column>>,
+    /// Whether this put has looked.
+    pub is_fresh: bool,
+    /// Whether this put has made something of it.
+    pub is_changed: bool,
 }
 
 impl Tables {
-    /// Whether the table is there and has the columns, after making it so where that is allowed.
-    /// No: it is not there, and is not made, since records would only delete from it.
-    pub fn require(
-        &mut self,
-        making: Making<'_>,
-        table: &str,
-        columns: &[Planned],
-        only_deletes: bool,
-    ) -> Result<bool> {
-        let known = self.columns.get(table);
-        if known.is_some_and(|known| lacking(making.dialect, known, columns).is_empty()) {
-            return Ok(true);
-        }
-        let found = making.connection.describe(table);
-        match found.or_fail(format!("look at table {table}"))? {
-            None if only_deletes => Ok(false),
-            None => {
-                making.create(table, columns)?;
-                Ok(true)
-            }
-            Some(found) => {
-                let found: Vec<_> = found
-                    .columns
-                    .into_iter()
-                    .map(|column| column.name)
-                    .collect();
-                let lacking = lacking(making.dialect, &found, columns);
-                if !lacking.is_empty() {
-                    making.evolve(table, &lacking)?;
-                }
-                self.columns.insert(table.to_owned(), found);
-                Ok(true)
-            }
+    /// The columns of a table as it was found once, if it was.
+    pub fn known(&self, table: &str) -> Option<Vec<Column>> {
+        self.columns.get(table).cloned()
+    }
+
+    /// Keeps what was found for the next put. What was made goes again if the host has to roll the
+    /// put back, so the next one has another look.
+    pub fn remember(&mut self, target: Target<'_>) {
+        if target.is_changed {
+            self.columns.remove(target.name);
+        } else if let Some(columns) = target.columns.filter(|_| target.is_fresh) {
+            self.columns.insert(target.name.to_owned(), columns);
         }
     }
 
-    /// Another look at all of them is due: what failed may be that somebody changed one.
-    pub fn forget(&mut self) {
-        self.columns.clear();
+    /// Another look at a table is due: it is not as it was.
+    pub fn forget(&mut self, table: &str) {
+        self.columns.remove(table);
     }
 }
 
-fn lacking<'a>(dialect: Dialect, known: &[String], columns: &'a [Planned]) -> Vec<&'a Planned> {
-    let is_known = |column: &&Planned| known.iter().any(|name| dialect.is_same(name, &column.name));
-    columns.iter().filter(|column| !is_known(column)).collect()
-}
+impl Target<'_> {
+    /// Looks at the table as it is now.
+    pub fn look(&mut self) -> Result<()> {
+        let found = self.connection.describe(self.name);
+        let found = found.or_fail(format!("look at table {}", self.name))?;
+        self.columns = found.map(|table| table.columns);
+        self.is_fresh = true;
+        Ok(())
+    }
 
-impl Making<'_> {
-    fn create(self, table: &str, columns: &[Planned]) -> Result<()> {
-        if !self.config.creates() {
-            return Err(Failure::fatal(format!(
-                "there is no table {table}, create it or set auto.create to true"
+    /// Those of `columns` that records fill, if the table has them all; a null has nothing to go
+    /// to before its column is made.
+    pub fn ready(&self, columns: &[Planned]) -> Option<Vec<Planned>> {
+        let table = self.columns.as_ref()?;
+        let mut ready: Vec<Planned> = Vec::with_capacity(columns.len());
+        for column in columns {
+            match self.of_table(table, column) {
+                Some(found) if !is_generated(found) => ready.push(column.clone()),
+                None if self.waits(column) => {}
+                _ => return None,
+            }
+        }
+        Some(ready)
+    }
+
+    /// Makes the table or the columns of it that it lacks, where that is allowed.
+    ///
+    /// The inner error is why records with these columns cannot be written.
+    pub fn require(&mut self, columns: &[Planned]) -> Result<std::result::Result<(), String>> {
+        if self.ready(columns).is_some() {
+            return Ok(Ok(()));
+        }
+        if !self.is_fresh {
+            // It may have been made or got columns since.
+            self.look()?;
+        }
+        let Some(table) = &self.columns else {
+            return self.create(columns);
+        };
+        let lacking: Vec<_> = columns
+            .iter()
+            .filter(|column| self.of_table(table, column).is_none() && !self.waits(column))
+            .collect();
+        let mut generated = columns.iter().filter(|column| {
+            let found = self.of_table(table, column);
+            found.is_some_and(is_generated)
+        });
+        if let Some(column) = generated.next() {
+            return Ok(Err(format!(
+                "column {} of table {} is generated by the database, so that no record can set \
+                 it: leave the field out with fields.whitelist",
+                column.name, self.name
             )));
         }
-        log::info!("creating table {table}");
-        let all = columns.iter();
-        let wanted = Table {
-            columns: all
-                .map(|column| self.column(table, column))
-                .collect::<Result<_>>()?,
-            primary_key: columns
-                .iter()
-                .filter(|column| column.identifies)
-                .map(|column| column.name.clone())
-                .collect(),
-        };
-        self.ensure(table, &wanted, "create")
+        if lacking.is_empty() {
+            return Ok(Ok(()));
+        }
+        self.evolve(&lacking)
     }
 
-    fn evolve(self, table: &str, lacking: &[&Planned]) -> Result<()> {
+    fn of_table<'t>(&self, table: &'t [Column], column: &Planned) -> Option<&'t Column> {
+        let mut table = table.iter();
+        table.find(|known| self.dialect.is_same(&known.name, &column.name))
+    }
+
+    /// A column whose type nothing tells yet is made when something does.
+    pub fn waits(&self, column: &Planned) -> bool {
+        column.found == Found::Null && self.config.evolves()
+    }
+
+    fn create(&mut self, columns: &[Planned]) -> Result<std::result::Result<(), String>> {
+        let name = self.name;
+        if !self.config.creates() {
+            return Err(Failure::fatal(format!(
+                "there is no table {name}, create it or set auto.create to true"
+            )));
+        }
+        let columns = columns.iter().filter(|column| !self.waits(column));
+        let mut wanted = Table {
+            columns: Vec::new(),
+            primary_key: Vec::new(),
+        };
+        for column in columns {
+            if let Err(problem) = self.dialect.check_name(&column.name) {
+                return Ok(Err(problem));
+            }
+            wanted.columns.push(self.column(column));
+            if column.identifies {
+                wanted.primary_key.push(column.name.clone());
+            }
+        }
+        if wanted.columns.is_empty() {
+            return Ok(Err(format!(
+                "the record has nothing but nulls, of which table {name} cannot be created"
+            )));
+        }
+        log::info!("creating table {name}");
+        self.ensure(&wanted, "create")
+    }
+
+    fn evolve(&mut self, lacking: &[&Planned]) -> Result<std::result::Result<(), String>> {
+        let name = self.name;
         let names: Vec<_> = lacking.iter().map(|column| column.name.as_str()).collect();
         let names = names.join(", ");
         if lacking.iter().any(|column| column.identifies) {
-            return Err(Failure::fatal(format!(
-                "table {table} lacks {names}, of which some identify its rows: add them to its \
+            let problem = format!(
+                "table {name} lacks {names}, of which some identify its rows: add them to its \
                  primary key by hand, or change pk.fields"
+            );
+            // What is said of all records is no record's fault.
+            let is_configured =
+                self.config.pk_mode == PkMode::Kafka || !self.config.pk_fields.is_empty();
+            return match is_configured {
+                true => Err(Failure::fatal(problem)),
+                false => Ok(Err(problem)),
+            };
+        }
+        if lacking.iter().any(|c| c.source == Source::Value) {
+            return Ok(Err(format!(
+                "the value has no fields, and table {name} has no column {names} for such values"
             )));
         }
         if !self.config.evolves() {
-            return Err(Failure::fatal(format!(
-                "table {table} lacks {names}: add them, set auto.evolve to true, or list in \
+            return Ok(Err(format!(
+                "table {name} lacks {names}: add them, set auto.evolve to true, or list in \
                  fields.whitelist what shall be written"
             )));
         }
-        log::info!("adding {names} to table {table}");
-        let column = |column: &&Planned| {
-            Ok(Column {
-                // The rows that are there have no value.
-                nullable: true,
-                ..self.column(table, column)?
-            })
-        };
-        let wanted = Table {
-            columns: lacking.iter().map(column).collect::<Result<_>>()?,
+        let mut wanted = Table {
+            columns: Vec::with_capacity(lacking.len()),
             primary_key: Vec::new(),
         };
-        self.ensure(table, &wanted, "add columns to")
-    }
-
-    fn ensure(self, table: &str, wanted: &Table, doing: &str) -> Result<()> {
-        let ensured = self.connection.ensure_table(table, wanted);
-        ensured.map(drop).or_fail(format!("{doing} table {table}"))
-    }
-
-    fn column(self, table: &str, column: &Planned) -> Result<Column> {
-        let kind = match closer::kind(self.batch, column)? {
-            Some(kind) => kind,
-            None if column.identifies => {
-                return Err(Failure::fatal(format!(
-                    "no record of {} has {}, by which rows of table {table} shall be told apart: \
-                     check pk.fields",
-                    self.batch.topic(),
-                    column.name
-                )));
+        for column in lacking {
+            if let Err(problem) = self.dialect.check_name(&column.name) {
+                return Ok(Err(problem));
             }
-            // Nothing but nulls so far.
-            None => "string".to_owned(),
-        };
-        Ok(Column {
-            name: column.name.clone(),
-            kind: self.dialect.column_kind(&kind),
-            nullable: column.optional,
-        })
+            wanted.columns.push(Column {
+                // The rows that are there have no value.
+                nullable: true,
+                ..self.column(column)
+            });
+        }
+        log::info!("adding {names} to table {name}");
+        self.ensure(&wanted, "add columns to")
     }
+
+    fn ensure(&mut self, wanted: &Table, doing: &str) -> Result<std::result::Result<(), String>> {
+        match self.connection.ensure_table(self.name, wanted) {
+            Ok(table) => {
+                self.columns = Some(table.columns);
+                self.is_changed = true;
+                Ok(Ok(()))
+            }
+            Err(SqlError::Rejected { code, message }) if self.dialect.refuses_columns(&code) => Ok(
+                Err(format!("{doing} table {}: {code}: {message}", self.name)),
+            ),
+            Err(error) => Err(error).or_fail(format!("{doing} table {}", self.name)),
+        }
+    }
+
+    fn column(&self, column: &Planned) -> Column {
+        let kind = match &column.found {
+            Found::Kind(Some(kind)) => kind,
+            // Nothing but nulls so far.
+            _ => "string",
+        };
+        Column {
+            name: column.name.clone(),
+            kind: self.dialect.column_kind(kind),
+            nullable: column.optional,
+        }
+    }
+}
+
+fn is_generated(column: &Column) -> bool {
+    column.kind.ends_with(GENERATED)
 }

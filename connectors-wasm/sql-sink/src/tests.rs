@@ -4,5 +4,6 @@ mod failures;
 mod harness;
 mod identities;
 mod rows;
+mod shapes;
 mod tables;
 mod validation;

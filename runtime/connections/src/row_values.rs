@@ -119,11 +119,12 @@ impl<'a> RowValues<'a> {
 }
 
 impl Row<'_> {
-    /// What `source` holds in this row; a field that is not there is null.
+    /// What `source` holds in this row; none: a field that the record does not have, which is
+    /// another thing than null.
     ///
     /// # Errors
     /// Why the row has no such thing, without the column's name.
-    pub(crate) fn get(&self, source: &ValueSource) -> Result<Found<'_>, String> {
+    pub(crate) fn get(&self, source: &ValueSource) -> Result<Option<Found<'_>>, String> {
         let batch = self.values.batch;
         let whole = |schema, value| Found {
             schema,
@@ -135,9 +136,11 @@ impl Row<'_> {
         };
         let key_schema = batch.keys.schema(self.row).map(AsRef::as_ref);
         let value_schema = batch.values.schema(self.row).map(AsRef::as_ref);
-        Ok(match source {
-            ValueSource::ValueField(path) => field("value", value_schema, &self.value, path)?,
-            ValueSource::KeyField(path) => field("key", key_schema, &self.key, path)?,
+        Ok(Some(match source {
+            ValueSource::ValueField(path) => {
+                return field("value", value_schema, &self.value, path);
+            }
+            ValueSource::KeyField(path) => return field("key", key_schema, &self.key, path),
             ValueSource::Key => whole(key_schema, self.key.whole()),
             ValueSource::Value => whole(value_schema, self.value.whole()),
             ValueSource::Topic => plain(Value::String(batch.topic.clone())),
@@ -149,7 +152,7 @@ impl Row<'_> {
             }),
             ValueSource::Header(name) => plain(self.header(name)?),
             ValueSource::Constant(value) => plain(constant(value)?),
-        })
+        }))
     }
 
     fn header(&self, name: &str) -> Result<Value, String> {
@@ -179,24 +182,31 @@ fn field<'a>(
     schema: Option<&'a Schema>,
     part: &'a Part<'_>,
     path: &str,
-) -> Result<Found<'a>, String> {
-    let found = match part {
+) -> Result<Option<Found<'a>>, String> {
+    let find = |path: &str| match part {
         Part::Members(names, members) => names.field(members, path),
-        Part::Whole(value) if matches!(**value, Value::Struct(_) | Value::Map(_)) => {
-            fields::field((schema, value), path)
-        }
-        Part::Whole(value) => {
-            return Err(format!(
-                "the {name} is {}, which has no field {path:?}; it takes a struct or a map",
-                value.type_name()
-            ));
-        }
+        Part::Whole(value) => fields::field((schema, value), path),
     };
-    let (schema, value) = found.unwrap_or((None, &Value::Null));
-    Ok(Found {
+    if let Part::Whole(value) = part
+        && !matches!(**value, Value::Struct(_) | Value::Map(_))
+    {
+        return Err(format!(
+            "the {name} is {}, which has no field {path:?}; it takes a struct or a map",
+            value.type_name()
+        ));
+    }
+    // What lies below a null is there, and null.
+    let below_null = || {
+        let mut above = path
+            .match_indices('.')
+            .filter_map(|(dot, _)| path.get(..dot));
+        above.find_map(|path| find(path).filter(|(_, value)| value.is_null()))
+    };
+    let found = find(path).or_else(below_null);
+    Ok(found.map(|(schema, value)| Found {
         schema,
         value: Cow::Borrowed(value),
-    })
+    }))
 }
 
 /// A constant as a value of Connect, whose timestamps have milliseconds.

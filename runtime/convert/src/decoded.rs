@@ -239,6 +239,7 @@ impl DecodedColumn {
                         None,
                         &node,
                         Nulls {
+                            coerce: true,
                             replace: true,
                             strict: false,
                         },

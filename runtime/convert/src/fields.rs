@@ -20,6 +20,8 @@ pub struct FieldInfo {
     pub kind: String,
     /// Whether it may be null or missing.
     pub optional: bool,
+    /// Whether it has no schema and is null wherever it is, so that its type is a guess.
+    pub only_nulls: bool,
 }
 
 impl DecodedColumn {
@@ -63,6 +65,7 @@ fn of_schema(schema: &Schema) -> Vec<FieldInfo> {
         name: field.name.clone(),
         kind: kind(&field.schema),
         optional: field.schema.optional,
+        only_nulls: false,
     });
     fields.collect()
 }
@@ -160,6 +163,7 @@ impl Inferred {
         let field = |(name, kind, _): (String, Option<&'static str>, usize)| FieldInfo {
             name,
             kind: kind.unwrap_or("string").to_owned(),
+            only_nulls: kind.is_none(),
             // What one batch has in every row, the next may lack.
             optional: true,
         };

@@ -109,6 +109,8 @@ pub(crate) fn parse(
     };
     let without = Arc::new(schema);
     let nulls = Nulls {
+        // A default that is bent is Connect's too, and nobody's record.
+        coerce: true,
         replace: replace_nulls,
         strict: true,
     };

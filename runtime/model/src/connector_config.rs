@@ -259,6 +259,10 @@ fn sink_topics(config: &ConfigMap) -> Result<Topics, String> {
     }
 }
 
+/// What JsonConverter does with values of another type or out of range; also behind
+/// `key.converter.` and `value.converter.`.
+const JSON_COERCION: &str = "tidegate.json.coercion";
+
 /// The converter of the connector, else the worker's, else Connect's usual JsonConverter. Settings
 /// go with the place that named the class, as in Connect.
 fn converter(config: &ConfigMap, worker: &ConfigMap, key: &str) -> ConverterChoice {
@@ -267,12 +271,18 @@ fn converter(config: &ConfigMap, worker: &ConfigMap, key: &str) -> ConverterChoi
     } else {
         worker
     };
+    let mut settings = config::with_prefix_removed(place, &format!("{key}."));
+    // The one setting that a connector may make for both of its converters.
+    if let Some(coercion) = config.get(JSON_COERCION) {
+        let setting = settings.entry(JSON_COERCION.to_owned());
+        setting.or_insert_with(|| coercion.clone());
+    }
     ConverterChoice {
         class: place
             .get(key)
             .cloned()
             .unwrap_or_else(|| "org.apache.kafka.connect.json.JsonConverter".to_owned()),
-        settings: config::with_prefix_removed(place, &format!("{key}.")),
+        settings,
     }
 }
 
@@ -373,6 +383,17 @@ pub fn definitions(kind: PluginKind) -> Vec<Definition> {
             None,
             "Converter between values in Kafka and structured values; the worker's if absent.",
         ),
+        Definition {
+            choices: vec!["strict".to_owned(), "kafka".to_owned()],
+            ..define(
+                JSON_COERCION,
+                "string",
+                "low",
+                common,
+                Some("strict"),
+                "What JsonConverter does with a value of another type or out of range. strict: the record cannot be handled. kafka: the value is bent, as Kafka Connect does.",
+            )
+        },
         Definition {
             choices: vec!["none".to_owned(), "all".to_owned()],
             ..define(

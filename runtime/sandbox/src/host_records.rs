@@ -123,6 +123,11 @@ fn schemas(batch: &SinkBatch) -> Result<Schemas, ConvertError> {
         (true, false) => vec![shift; batch.len()],
         (false, false) => key_index.into_iter().map(shifted).collect(),
     };
+    // Empty, they would have the first schema of the dictionary, which is one of keys.
+    let values = match value_schemas.is_empty() && !key_schemas.is_empty() {
+        true => vec![NO_SCHEMA; batch.len()],
+        false => value_index,
+    };
     let all: Result<Vec<String>, ConvertError> = value_schemas
         .iter()
         .chain(&key_schemas)
@@ -131,7 +136,7 @@ fn schemas(batch: &SinkBatch) -> Result<Schemas, ConvertError> {
     Ok(Schemas {
         all: all?,
         keys,
-        values: value_index,
+        values,
     })
 }
 
@@ -177,7 +182,10 @@ impl records::HostBatch for HostState {
                 .into_iter()
                 .map(|f| records::Field {
                     name: f.name,
-                    kind: f.kind,
+                    kind: match f.only_nulls {
+                        true => "null".to_owned(),
+                        false => f.kind,
+                    },
                     optional: f.optional,
                 })
                 .collect()

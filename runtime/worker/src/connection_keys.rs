@@ -56,6 +56,28 @@ pub(crate) fn public_view(description: &Description, config: &ConfigMap) -> Conf
     seen
 }
 
+/// A task's configuration with the connector's own values for what a guest has seen without secrets,
+/// or not at all: what it planned with is not taken for what was configured.
+pub(crate) fn with_own(
+    description: &Description,
+    connector: &ConfigMap,
+    task: &ConfigMap,
+) -> ConfigMap {
+    let mut own = task.clone();
+    for want in connections(description) {
+        let prefix = prefix(&want.key);
+        let beside = USER.into_iter().chain([PASSWORD, TRUSTED]);
+        let keys = beside.map(|name| format!("{prefix}{name}"));
+        for key in keys.chain([want.key.clone()]) {
+            match connector.get(&key) {
+                Some(value) => own.insert(key, value.clone()),
+                None => own.remove(&key),
+            };
+        }
+    }
+    own
+}
+
 fn connections(description: &Description) -> impl Iterator<Item = &Want> {
     let wants = description.wants.iter();
     wants.filter(|want| want.kind == "connection")
@@ -103,6 +125,10 @@ mod tests {
         let guest = guest_view(&description, &config);
         assert!(!format!("{guest:?}").contains("secret"), "{guest:?}");
         assert_eq!(guest["connection.url"], "jdbc:postgresql://h/db");
+        let planned = with_own(&description, &config, &guest);
+        assert_eq!(&planned["connection.url"], url);
+        assert_eq!(planned["connection.password"], "secret");
+        assert!(!planned.contains_key("consumer.override.sasl.jaas.config"));
         assert_eq!(guest["table.name.format"], "t");
     }
 }

@@ -74,6 +74,8 @@ struct Refused {
     /// Partition and offset of those that are in the queue: a put that is tried again does not send
     /// them again.
     queued: BTreeSet<(i32, i64)>,
+    /// Whether the last put was refused as a whole when it was to be committed.
+    at_commit: bool,
 }
 
 impl SinkLoop {
@@ -195,8 +197,18 @@ impl SinkLoop {
         };
         if let Err(error) = self.sql.commit(positions).await {
             self.roll_back().await;
-            return Err(error.into());
+            return Err(match error {
+                // A constraint that was deferred until then. Put again, the database tells of which
+                // rows it is true.
+                LedgerError::RolledBack(error @ SqlError::Rejected { .. })
+                    if !std::mem::replace(&mut refused.at_commit, true) =>
+                {
+                    Undone::Retry(format!("commit the put: {error}"), Some(0))
+                }
+                error => error.into(),
+            });
         }
+        refused.at_commit = false;
         failpoint::reached("committed");
         self.all_skipped(&batch.topic, &letters);
         metrics::counter!(

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Pauses;
-use crate::connection_keys::guest_view;
+use crate::connection_keys::{guest_view, with_own};
 use crate::dead_letters::DeadLetters;
 use crate::error::TaskError;
 use crate::grants::Grants;
@@ -281,6 +281,7 @@ async fn run(
     // The task's own configuration says which files it has; the connector's says what it may.
     let mut wanted = spec.connector_config.clone();
     wanted.extend(spec.task_config.clone());
+    let wanted = with_own(&info.description, &spec.connector_config, &wanted);
     let granted = |config| Grants::of(&info.description, config, &settings.directories);
     let connector = granted(&spec.connector_config).map_err(problems)?;
     let grants = granted(&wanted)

@@ -183,10 +183,9 @@ async fn identities_that_only_the_server_finds_equal() {
     }
 }
 
-/// What a table holds after the last row of each key.
+/// What a table holds after one row after the other.
 fn applied(model: &mut BTreeMap<i64, String>, mode: &str, rows: &[(i64, Option<String>)]) {
-    let last: BTreeMap<_, _> = rows.iter().map(|(key, value)| (key, value)).collect();
-    for (key, value) in last {
+    for (key, value) in rows {
         match (mode, value) {
             ("delete", _) | (_, None) => {
                 model.remove(key);
@@ -205,7 +204,7 @@ fn applied(model: &mut BTreeMap<i64, String>, mode: &str, rows: &[(i64, Option<S
 type Changes = Vec<(i64, Option<String>)>;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn batches_do_what_the_last_row_of_each_identity_says() {
+async fn batches_do_what_their_rows_say_one_after_the_other() {
     let database = Database::new();
     database.run_sql(
         "CREATE TABLE t (id bigint PRIMARY KEY, v text); CREATE TABLE n (id numeric PRIMARY KEY, v text)",

@@ -55,13 +55,15 @@ impl TestBatch {
                 Content::Null => {}
                 Content::Json(Value::Object(object)) => {
                     for (name, value) in object {
-                        if !fields.iter().any(|known| known.name == *name) {
-                            let kind = kind(value).to_owned();
-                            fields.push(Field {
+                        let kind = kind(value).to_owned();
+                        match fields.iter_mut().find(|known| known.name == *name) {
+                            Some(known) if known.kind == "null" => known.kind = kind,
+                            Some(_) => {}
+                            None => fields.push(Field {
                                 name: name.clone(),
                                 kind,
                                 optional: true,
-                            });
+                            }),
                         }
                     }
                 }
@@ -166,7 +168,8 @@ fn encode(content: &Content, encoding: Encoding) -> Result<Option<Vec<u8>>, Fail
 
 fn kind(value: &Value) -> &'static str {
     match value {
-        Value::Null | Value::String(_) => "string",
+        Value::Null => "null",
+        Value::String(_) => "string",
         Value::Bool(_) => "boolean",
         Value::Number(number) if number.is_f64() => "float64",
         Value::Number(_) => "int64",

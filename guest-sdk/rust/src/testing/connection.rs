@@ -125,5 +125,5 @@ impl TestCursor {
 }
 
 pub(super) fn rejected(message: String) -> WireError {
-    WireError::Rejected(("1".to_owned(), message))
+    WireError::Rejected(("SQLITE_ERROR".to_owned(), message))
 }

@@ -65,12 +65,24 @@ pub(super) fn apply(
     let mut cells = TableRow::new();
     for (column, source) in how.columns.iter().filter(|(column, _)| is_wanted(column)) {
         let cell = value(batch, row, record, source)?;
-        if cell.is_null() && how.identity.contains(column) {
+        let is_null = cell.as_ref().is_none_or(Value::is_null);
+        if is_null && how.identity.contains(column) {
             return Err(format!(
                 "column {column} is null, and rows are told apart by it"
             ));
         }
-        cells.insert(column.clone(), cell);
+        // What the record does not have is not written.
+        if let Some(cell) = cell {
+            cells.insert(column.clone(), cell);
+        }
+    }
+    let needed = match (deletes, how.mode.as_str()) {
+        (true, _) => 0,
+        (false, "update") => how.identity.len() + 1,
+        (false, _) => 1,
+    };
+    if cells.len() < needed {
+        return Err("the record has none of the fields that are written".to_owned());
     }
     if deletes {
         stored
@@ -107,10 +119,10 @@ fn value(
     row: u32,
     record: &TestRecord,
     source: &ValueSource,
-) -> Result<Value, String> {
-    Ok(match source {
-        ValueSource::ValueField(path) => field(&record.value, path)?,
-        ValueSource::KeyField(path) => field(&record.key, path)?,
+) -> Result<Option<Value>, String> {
+    Ok(Some(match source {
+        ValueSource::ValueField(path) => return field(&record.value, path),
+        ValueSource::KeyField(path) => return field(&record.key, path),
         ValueSource::Key => record.key.to_json(),
         ValueSource::Value => record.value.to_json(),
         ValueSource::Topic => Value::from(batch.topic()),
@@ -133,17 +145,26 @@ fn value(
             SqlValue::Decimal(text) | SqlValue::Text(text) => Value::from(text.as_str()),
             SqlValue::Bytes(bytes) => Value::from(bytes.as_slice()),
         },
-    })
+    }))
 }
 
-fn field(content: &Content, path: &str) -> Result<Value, String> {
+/// None: there is no such field. A name with dots is nearer than a path, and what lies below a null
+/// is null.
+fn field(content: &Content, path: &str) -> Result<Option<Value>, String> {
     match content {
-        Content::Json(object @ Value::Object(_)) => {
-            let found = path
-                .split('.')
-                .try_fold(object, |value, name| value.get(name));
-            Ok(found.cloned().unwrap_or_default())
-        }
+        Content::Json(object @ Value::Object(_)) => Ok(at(object, path).cloned()),
         _ => Err(format!("there is no struct to take field {path} from")),
     }
+}
+
+fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    if value.is_null() {
+        return Some(value);
+    }
+    value.get(path).or_else(|| {
+        path.rmatch_indices('.').find_map(|(dot, _)| {
+            let (name, rest) = (path.get(..dot)?, path.get(dot + 1..)?);
+            at(value.get(name)?, rest)
+        })
+    })
 }

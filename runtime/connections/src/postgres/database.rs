@@ -1,6 +1,9 @@
 //! A PostgreSQL database as a database of a task, and the transaction of its current put.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use futures_util::future::join;
 use tidegate_model::failpoint;
@@ -24,6 +27,9 @@ use crate::database::{Database, LedgerMark};
 pub(crate) struct PostgresDatabase {
     pool: Arc<ServerPool>,
     put: Mutex<Put>,
+    /// Whether deferred constraints refused the last put, when no row could be named any more: the
+    /// next looks for them in time.
+    careful: AtomicBool,
     /// The links of queries that are not read to their end are nobody else's.
     queries: Arc<Semaphore>,
 }
@@ -58,6 +64,7 @@ impl PostgresDatabase {
         Self {
             pool,
             put: Mutex::default(),
+            careful: AtomicBool::new(false),
             queries: Arc::new(Semaphore::new(MAX_QUERIES)),
         }
     }
@@ -110,14 +117,23 @@ impl PostgresDatabase {
         // (Savepoints are released by COMMIT.)
         let checks = client.batch_execute("SET CONSTRAINTS ALL IMMEDIATE");
         let (checked, stored) = join(checks, ledger::store(client, owner, marks)).await;
-        checked.map_err(|error| LedgerError::RolledBack(Fault::from(error).into()))?;
+        checked.map_err(|error| self.too_late(error.into()))?;
         stored?;
         failpoint::reached("offsets-written");
         *self.put() = Put::Unsettled;
         let committed = client.batch_execute("COMMIT").await;
         committed.map_err(|error| LedgerError::Unknown(error::words(&error)))?;
+        self.careful.store(false, Ordering::Relaxed);
         link.give_back();
         Ok(())
+    }
+
+    /// What a constraint says that was deferred. The same put, written again, can tell of which rows.
+    fn too_late(&self, fault: Fault) -> LedgerError {
+        if matches!(fault, Fault::Rows { .. }) {
+            self.careful.store(true, Ordering::Relaxed);
+        }
+        LedgerError::RolledBack(fault.into())
     }
 }
 
@@ -197,8 +213,9 @@ impl SqlConnection for PostgresDatabase {
             // and the offsets must not be stored then.
             let mut transaction = begun.inspect_err(|error| self.doom(error))?;
             let client = transaction.link.client()?;
-            let written =
-                write::write(client, &mut transaction.seen, &batch, rows, &how, &request).await;
+            let careful = self.careful.load(Ordering::Relaxed);
+            let seen = &mut transaction.seen;
+            let written = write::write(client, careful, seen, &batch, rows, &how, &request).await;
             match written {
                 Ok(errants) => {
                     *self.put() = Put::Open(transaction);

@@ -90,6 +90,8 @@ impl Class {
         match (class, code) {
             // What was known of a table's types is no longer so: a binary value of the wrong form.
             (_, "22P03") => Self::Lost,
+            // A prepared statement that another server process has, or has not: a pooler in between.
+            (_, "26000" | "42P05") => Self::Lost,
             ("22" | "23" | "44", _) => Self::Rows,
             // RAISE in a trigger, a row too large for its page, two rows that mean the same one.
             (_, "P0001" | "54000" | "21000") => Self::Rows,
@@ -174,11 +176,18 @@ fn message(error: &DbError) -> String {
     }
     let advice = match error.code().code() {
         "28P01" | "28000" => "check user and password, and what pg_hba.conf lets in",
+        "26000" | "42P05" => {
+            "a pooler such as PgBouncer hands transactions to changing server processes: set \
+             prepareThreshold=0 in the url, or max_prepared_statements in the pooler"
+        }
         "3D000" => "create the database, or name another one in the url",
         "3F000" => "create the schema, or name another one",
         "42P01" => "create the table, or let the connector create it",
         "42703" => "add the column, or let the connector add it",
         "42501" => "grant it to the user of the connection",
+        "42P10" if error.message().contains("generated column") => {
+            "the database computes it, so leave the column out"
+        }
         "42P10" => {
             "upserts take a primary key or unique index on exactly the columns that identify a row"
         }
@@ -203,8 +212,8 @@ mod tests {
             assert_eq!(Class::of(code), Class::Rows, "{code}");
         }
         for code in [
-            "22P03", "40001", "40P01", "55P03", "57014", "57P01", "08006", "53300", "25006",
-            "25P03",
+            "22P03", "26000", "42P05", "40001", "40P01", "55P03", "57014", "57P01", "08006",
+            "53300", "25006", "25P03",
         ] {
             assert_eq!(Class::of(code), Class::Lost, "{code}");
         }

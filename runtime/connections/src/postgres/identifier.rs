@@ -47,16 +47,24 @@ pub(super) fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The table `name`, which may have its schema in front.
+/// The table `name`, which may have its schema in front. Parts in double quotes may have points.
 pub(super) fn table(name: &str) -> Result<String, SqlError> {
-    let (schema, table) = match name.split_once('.') {
-        None => (None, name),
-        Some((_, table)) if table.contains('.') => {
+    let parts = parts(name).ok_or_else(|| {
+        SqlError::Denied(format!(
+            "table name {name:?} has a double quote that has no other; put all of a part in \
+             double quotes, and those in it twice"
+        ))
+    })?;
+    let (schema, table) = match parts.as_slice() {
+        [table] => (None, table),
+        [schema, table] => (Some(schema), table),
+        _ => {
             return Err(SqlError::Denied(format!(
-                "table name {name:?} has more than one point; use SCHEMA.TABLE or TABLE"
+                "table name {name:?} has more than one point; use SCHEMA.TABLE or TABLE, and \
+                 double quotes around a name that has points of its own, as in \
+                 table.name.format=\"${{topic}}\""
             )));
         }
-        Some((schema, table)) => (Some(schema), table),
     };
     // A position that moves without its rows loses records.
     if table == ledger::NAME {
@@ -67,6 +75,48 @@ pub(super) fn table(name: &str) -> Result<String, SqlError> {
     match schema {
         None => quoted(table),
         Some(schema) => Ok(format!("{}.{}", quoted(schema)?, quoted(table)?)),
+    }
+}
+
+/// The parts between points that are in no quotes, without the quotes; none if a quote does not end
+/// where its part does.
+fn parts(name: &str) -> Option<Vec<String>> {
+    let mut parts = Vec::new();
+    let mut rest = name;
+    loop {
+        let Some(inner) = rest.strip_prefix('"') else {
+            let (part, after) = match rest.split_once('.') {
+                Some((part, after)) => (part, Some(after)),
+                None => (rest, None),
+            };
+            if part.contains('"') {
+                return None;
+            }
+            parts.push(part.to_owned());
+            match after {
+                Some(after) => rest = after,
+                None => return Some(parts),
+            }
+            continue;
+        };
+        let mut part = String::new();
+        let mut inner = inner;
+        let after = loop {
+            let (before, after) = inner.split_once('"')?;
+            part.push_str(before);
+            match after.strip_prefix('"') {
+                Some(more) => {
+                    part.push('"');
+                    inner = more;
+                }
+                None => break after,
+            }
+        };
+        parts.push(part);
+        if after.is_empty() {
+            return Some(parts);
+        }
+        rest = after.strip_prefix('.')?;
     }
 }
 
@@ -161,6 +211,19 @@ mod tests {
         assert_eq!(quoted("a\"; --").unwrap(), "\"a\"\"; --\"");
         assert_eq!(table("t").unwrap(), "\"t\"");
         assert_eq!(table("s.T x").unwrap(), "\"s\".\"T x\"");
+        assert_eq!(table("\"a.b.C\"").unwrap(), "\"a.b.C\"");
+        assert_eq!(table("s.\"T\"\".x\"").unwrap(), "\"s\".\"T\"\".x\"");
+        for bad in [
+            "\"",
+            "\"a",
+            "a\"b",
+            "\"a\"b",
+            "\"a\".",
+            "\"\"",
+            "a.\"tidegate_offsets\"",
+        ] {
+            assert!(table(bad).is_err(), "{bad}");
+        }
         for bad in ["", "a\0", &"x".repeat(64), ".t", "s.", "a.b.c", "s.\0"] {
             assert!(table(bad).is_err(), "{bad}");
         }

@@ -43,8 +43,8 @@ pub(super) fn parse_date(text: &str) -> Option<i64> {
     day_of(sign * number(digits)?, two(month)?, two(day)?)
 }
 
-/// Microseconds since midnight of `13:14`, `13:14:15` or `13:14:15.123456`; digits behind the
-/// sixth have to be zero.
+/// Microseconds since midnight of `13:14`, `13:14:15` or `13:14:15.123456`; more digits are rounded
+/// to the nearest microsecond, as the server does it.
 pub(super) fn parse_time(text: &str) -> Option<i64> {
     let (clock, fraction) = match text.split_once('.') {
         Some((clock, fraction)) if clock.len() == 8 => (clock, fraction),
@@ -57,11 +57,12 @@ pub(super) fn parse_time(text: &str) -> Option<i64> {
     let seconds = parts.next().map_or(Some(0), two)?;
     let (micros, rest) = fraction.split_at_checked(6).unwrap_or((fraction, ""));
     let in_range = hours < 24 && minutes < 60 && seconds < 60 && parts.next().is_none();
-    if !in_range || rest.bytes().any(|digit| digit != b'0') {
+    if !in_range || !rest.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
+    let rounded = i64::from(rest.bytes().next().is_some_and(|digit| digit >= b'5'));
     let micros = number(micros)? * 10_i64.pow(6 - u32::try_from(micros.len()).ok()?);
-    Some(((hours * 60 + minutes) * 60 + seconds) * 1_000_000 + micros)
+    Some(((hours * 60 + minutes) * 60 + seconds) * 1_000_000 + micros + rounded)
 }
 
 /// Microseconds since 1970 of a date and a time with `T` or a space between; UTC, unless a zone
@@ -185,15 +186,10 @@ mod tests {
         assert_eq!(parse_time("13:14"), Some(47_640_000_000));
         assert_eq!(parse_time("00:00:01.5"), Some(1_500_000));
         assert_eq!(parse_time("00:00:00.123456000"), Some(123_456));
-        for bad in [
-            "24:00",
-            "1:00",
-            "00:60",
-            "00:00:00.",
-            "00:00:00.1234567",
-            "00:00.5",
-            "a:b",
-        ] {
+        assert_eq!(parse_time("00:00:00.123456499"), Some(123_456));
+        assert_eq!(parse_time("00:00:00.123456789"), Some(123_457));
+        assert_eq!(parse_time("00:00:00.12345678x"), None);
+        for bad in ["24:00", "1:00", "00:60", "00:00:00.", "00:00.5", "a:b"] {
             assert_eq!(parse_time(bad), None, "{bad}");
         }
         assert_eq!(time(47_655_000_001), "13:14:15.000001");

@@ -5,15 +5,15 @@ use tidegate_sandbox::{Column, SqlError, Table};
 
 use super::{error::Fault, identifier};
 
-/// The columns that can be written, and their place in the primary key.
+/// The columns, and their place in the primary key. Those that the database computes are marked.
 const COLUMNS: &str = "\
-    SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), NOT a.attnotnull, \
+    SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod) || \
+           CASE WHEN a.attgenerated = '' THEN '' ELSE ' generated always' END, NOT a.attnotnull, \
            (SELECT k.place FROM pg_catalog.pg_index i, \
                    unnest(i.indkey::int2[]) WITH ORDINALITY AS k(number, place) \
             WHERE i.indrelid = a.attrelid AND i.indisprimary AND k.number = a.attnum) \
     FROM pg_catalog.pg_attribute a \
     WHERE a.attrelid = pg_catalog.to_regclass($1)::oid AND a.attnum > 0 AND NOT a.attisdropped \
-      AND a.attgenerated = '' \
     ORDER BY a.attnum";
 
 /// The table `name`; `None` if there is none.

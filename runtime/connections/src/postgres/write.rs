@@ -2,6 +2,8 @@
 
 mod apply;
 mod columns;
+mod defaults;
+mod deferred;
 mod order;
 mod plan;
 mod request;
@@ -40,9 +42,11 @@ const NEXT_WRITE: &str = "RELEASE tidegate_write; SAVEPOINT tidegate_write";
 
 /// Writes `rows`, which are some, in the transaction at hand: all but those it answers, or none.
 /// Without anything `seen` the transaction begins here. After any error but [`Fault::Lost`] it is
-/// as it was before, and begun.
+/// as it was before, and begun. `careful`: deferred constraints refuse some rows, as a put before has
+/// shown.
 pub(super) async fn write(
     client: &Client,
+    careful: bool,
     seen: &mut Option<Seen>,
     batch: &SinkBatch,
     rows: Vec<u32>,
@@ -56,9 +60,20 @@ pub(super) async fn write(
     let seen = seen.get_or_insert_default();
     let written = async {
         let plan = plan::plan(client, savepoint, seen, request, how).await?;
-        let (columns, mut errants) = columns::encode(batch, &rows, how, &plan).await;
-        let runs = order::runs(&plan, &columns);
-        apply::apply(client, &plan, &columns, runs, &mut errants).await?;
+        let (mut columns, mut errants) = columns::encode(batch, &rows, how, &plan).await;
+        if columns.have_gaps() && plan.mode == request::Mode::Insert {
+            // What a new row does not name is NULL, unless the column knows better.
+            let kept = defaults::columns(client, &plan).await?;
+            columns.fill_gaps(|column| kept.contains(&column));
+        }
+        let refused = match careful {
+            true => deferred::apply(client, &plan, &columns).await?,
+            false => apply::apply(client, &plan, &columns).await?,
+        };
+        errants.extend(refused.into_iter().map(|(row, reason)| Errant {
+            row: columns.number(row),
+            reason,
+        }));
         errants.sort_by_key(|errant| errant.row);
         Ok(errants)
     };

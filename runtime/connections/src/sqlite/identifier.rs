@@ -1,5 +1,7 @@
 //! Names and types from guests, on their way into SQL.
 
+use std::borrow::Cow;
+
 use tidegate_sandbox::SqlError;
 
 use super::authorizer::LEDGER_TABLE;
@@ -42,8 +44,22 @@ pub(super) fn quoted(name: &str) -> Result<String, SqlError> {
     )))
 }
 
+/// The table name without the double quotes around it, if there are some.
+pub(super) fn unquoted(name: &str) -> Cow<'_, str> {
+    let inner = name
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    match inner {
+        Some(inner) if !inner.replace("\"\"", "").contains('"') => {
+            inner.replace("\"\"", "\"").into()
+        }
+        _ => name.into(),
+    }
+}
+
 /// The table `name`, quoted and with its schema, so that nothing can stand in for it.
 pub(super) fn table(name: &str) -> Result<String, SqlError> {
+    let name = &*unquoted(name);
     let quoted = quoted(name)?;
     let start = name.get(.."sqlite_".len());
     if start.is_some_and(|start| start.eq_ignore_ascii_case("sqlite_")) {
@@ -100,12 +116,16 @@ mod tests {
     fn names_are_quoted() {
         assert_eq!(quoted("a\"; --").unwrap(), "\"a\"\"; --\"");
         assert_eq!(table("t").unwrap(), "main.\"t\"");
+        assert_eq!(table("\"T.\"\"x\"").unwrap(), "main.\"T.\"\"x\"");
+        assert_eq!(table("a\"").unwrap(), "main.\"a\"\"\"");
         for bad in [
             "",
             "a\0",
             &"x".repeat(1001),
             "SQLite_sequence",
             "Tidegate_Offsets",
+            "\"tidegate_offsets\"",
+            "\"\"",
         ] {
             assert!(table(bad).is_err(), "{bad}");
         }

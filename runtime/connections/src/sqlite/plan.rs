@@ -8,6 +8,9 @@ use super::identifier;
 
 /// The statements of one `write`.
 pub(super) struct Plan<'a> {
+    how: &'a Write,
+    table: String,
+    columns: Vec<Parameter<'a>>,
     /// What becomes of a row.
     pub(super) write: Operation<'a>,
     /// What becomes of a row without a value, if that is something else.
@@ -36,30 +39,65 @@ impl<'a> Plan<'a> {
         let table = identifier::table(&how.table)?;
         let columns = columns(how)?;
         check_identity(how)?;
-        let write = match how.mode.as_str() {
-            "insert" => Operation {
-                sql: insert(&table, &columns)?,
-                parameters: columns.clone(),
-            },
-            "upsert" => Operation {
-                sql: format!("{} {}", insert(&table, &columns)?, on_conflict(&columns)?),
-                parameters: columns.clone(),
-            },
-            "update" => update(how, &table, &columns)?,
-            "delete" => delete(&table, &columns)?,
-            other => {
-                return Err(SqlError::Denied(format!(
-                    "insert.mode {other:?} is not known to sqlite; use insert, upsert, update or \
-                     delete"
-                )));
-            }
-        };
+        let write = operation(how, &table, &columns)?;
         let delete = match how.delete_tombstones {
             true => Some(delete(&table, &columns)?),
             false => None,
         };
-        Ok(Self { write, delete })
+        Ok(Self {
+            how,
+            table,
+            columns,
+            write,
+            delete,
+        })
     }
+
+    /// What becomes of a row that has values only for the columns that are `there`; none: nothing
+    /// can, since too few are.
+    ///
+    /// # Errors
+    /// None that [`Self::new`] has not had.
+    pub(super) fn partial(
+        &self,
+        there: impl Fn(&Parameter<'_>) -> bool,
+    ) -> Result<Option<Operation<'a>>, SqlError> {
+        let columns: Vec<_> = self.columns.iter().copied().filter(there).collect();
+        let has_all_identity = self.how.identity.len() <= split(&columns).0.len();
+        let is_enough = match self.how.mode.as_str() {
+            "update" => columns.len() > self.how.identity.len(),
+            _ => !columns.is_empty(),
+        };
+        if !has_all_identity || !is_enough {
+            return Ok(None);
+        }
+        operation(self.how, &self.table, &columns).map(Some)
+    }
+}
+
+fn operation<'a>(
+    how: &Write,
+    table: &str,
+    columns: &[Parameter<'a>],
+) -> Result<Operation<'a>, SqlError> {
+    Ok(match how.mode.as_str() {
+        "insert" => Operation {
+            sql: insert(table, columns)?,
+            parameters: columns.to_vec(),
+        },
+        "upsert" => Operation {
+            sql: format!("{} {}", insert(table, columns)?, on_conflict(columns)?),
+            parameters: columns.to_vec(),
+        },
+        "update" => update(how, table, columns)?,
+        "delete" => delete(table, columns)?,
+        other => {
+            return Err(SqlError::Denied(format!(
+                "insert.mode {other:?} is not known to sqlite; use insert, upsert, update or \
+                 delete"
+            )));
+        }
+    })
 }
 
 fn columns(how: &Write) -> Result<Vec<Parameter<'_>>, SqlError> {

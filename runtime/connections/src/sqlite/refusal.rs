@@ -84,7 +84,7 @@ impl<'a> Columns<'a> {
             .find(is_number)
             .map(|parameter| row.get(parameter.source))
         {
-            Some(Ok(found)) => Failure::Row(format!(
+            Some(Ok(Some(found))) => Failure::Row(format!(
                 "{reason}: {} cannot take a value of type {}",
                 self.named(number),
                 kind(&found)

@@ -13,9 +13,10 @@ pub(super) fn describe(db: &Db, name: &str) -> Result<Option<Table>, SqlError> {
 fn read(db: &Db, name: &str) -> rusqlite::Result<Option<Table>> {
     // hidden = 1: of virtual tables, cannot be written; 2 and 3 are generated columns.
     let mut statement = db.connection.prepare_cached(
-        "SELECT name, type, \"notnull\", pk FROM pragma_table_xinfo(?1, 'main') WHERE hidden = 0",
+        "SELECT name, type || iif(hidden = 0, '', ' generated always'), \"notnull\", pk \
+         FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1",
     )?;
-    let mut rows = statement.query([name])?;
+    let mut rows = statement.query([&*identifier::unquoted(name)])?;
     let mut table = Table::default();
     let mut key: Vec<(i64, String)> = Vec::new();
     while let Some(row) = rows.next()? {

@@ -5,6 +5,7 @@ mod ledger;
 mod modes;
 mod queries;
 mod refusals;
+mod shapes;
 mod tables;
 mod transactions;
 mod values;

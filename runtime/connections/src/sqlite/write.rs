@@ -99,7 +99,11 @@ fn write_rows(
             _ => &mut write,
         };
         let done = match values.row(index) {
-            Some(values) => operation.run(db, &values, &columns),
+            Some(values) => match operation.run(db, &values, &columns) {
+                Ok(Done::Lacking) => partial(db, how, plan, &values, &columns),
+                Ok(Done::Written) => Ok(()),
+                Err(failure) => Err(failure),
+            },
             None => Err(Failure::Row("the batch has no such row".to_owned())),
         };
         match done {
@@ -125,6 +129,30 @@ fn write_rows(
     Ok(errants)
 }
 
+/// A row without some of the fields: what it does not have is not written.
+fn partial(
+    db: &Db,
+    how: &Write,
+    plan: &Plan<'_>,
+    row: &Row<'_>,
+    columns: &Columns<'_>,
+) -> Result<(), Failure> {
+    let is_there = |column: &Parameter<'_>| !matches!(row.get(column.source), Ok(None));
+    let Some(operation) = plan.partial(is_there).map_err(Failure::Whole)? else {
+        let reason = "the record has none of the fields that are written";
+        return Err(Failure::Row(reason.to_owned()));
+    };
+    let mut prepared = Prepared::new(db, how, &operation).map_err(Failure::Whole)?;
+    prepared.run(db, row, columns).map(drop)
+}
+
+/// What became of a row.
+enum Done {
+    Written,
+    /// Nothing: it has no such field.
+    Lacking,
+}
+
 /// An operation ready to take rows.
 struct Prepared<'a> {
     statement: CachedStatement<'a>,
@@ -148,17 +176,21 @@ impl<'a> Prepared<'a> {
         })
     }
 
-    fn run(&mut self, db: &Db, row: &Row<'_>, columns: &Columns<'_>) -> Result<(), Failure> {
+    fn run(&mut self, db: &Db, row: &Row<'_>, columns: &Columns<'_>) -> Result<Done, Failure> {
         for (index, parameter) in self.parameters.iter().enumerate() {
             let column = parameter.column;
             let found = row
                 .get(parameter.source)
                 .map_err(|reason| Failure::Row(format!("column {column:?}: {reason}")))?;
-            if parameter.identifies && found.value.is_null() {
+            let is_null = found.as_ref().is_none_or(|found| found.value.is_null());
+            if parameter.identifies && is_null {
                 return Err(Failure::Row(format!(
                     "column {column:?} is null, and rows are told apart by it"
                 )));
             }
+            let Some(found) = found else {
+                return Ok(Done::Lacking);
+            };
             let mut parameters = Parameters {
                 statement: &mut self.statement,
                 file: &db.file,
@@ -169,7 +201,7 @@ impl<'a> Prepared<'a> {
                 .map_err(|problem| columns.refused(column, &found, problem))?;
         }
         match self.statement.raw_execute() {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Done::Written),
             Err(error) => Err(columns.explained(
                 error::failure(&db.file, &error),
                 &error,

@@ -31,7 +31,7 @@ pub(crate) fn split<'a>(
     cursor.skip_space();
     if !cursor.eat(b'{') {
         // What is no JSON at all shall be said to be that.
-        scan::scan(bytes, stack)?;
+        scan::scan(bytes, stack, &mut false)?;
         return Err(ConvertError::Envelope);
     }
     let (mut schema, mut payload, mut other) = (None, None, false);
@@ -101,7 +101,12 @@ impl<'a> Beginning<'a> {
         }
         let mut cursor = cursor;
         let payload = Node::parse_next(&mut cursor, 1).ok()?;
-        ends(cursor).then(|| read::read(schema, &payload, nulls))
+        ends(cursor).then(|| {
+            if schema.is_none() && !nulls.coerce {
+                read::check_numbers(&payload)?;
+            }
+            read::read(schema, &payload, nulls)
+        })
     }
 }
 

@@ -49,6 +49,11 @@ impl JsonConverter {
             Some("NUMERIC") => true,
             Some(_) => return Err(settings.wrong("decimal.format", "BASE64 or NUMERIC")),
         };
+        let coerce = match settings.text("tidegate.json.coercion") {
+            None | Some("strict") => false,
+            Some("kafka") => true,
+            Some(_) => return Err(settings.wrong("tidegate.json.coercion", "strict or kafka")),
+        };
         let fixed_schema = match settings.text("schema.content") {
             None | Some("") => None,
             Some(text) => Node::parse(text.as_bytes())
@@ -70,12 +75,27 @@ impl JsonConverter {
                 replace_nulls: replace,
             },
             nulls: Nulls {
+                coerce,
                 replace,
                 strict: false,
             },
             fixed_schema: fixed_schema.filter(|_| envelope),
             cache: SchemaCache::new(usize::try_from(max_schemas).unwrap_or_default(), replace),
         })
+    }
+}
+
+impl JsonConverter {
+    /// The value of a payload.
+    pub(crate) fn read(
+        &self,
+        schema: Option<&Arc<Schema>>,
+        node: &Node<'_>,
+    ) -> Result<Value, ConvertError> {
+        if schema.is_none() && !self.nulls.coerce {
+            read::check_numbers(node)?;
+        }
+        read::read(schema, node, self.nulls)
     }
 }
 
@@ -89,12 +109,12 @@ impl Converter for JsonConverter {
         };
         if !self.envelope || self.fixed_schema.is_some() {
             let schema = self.fixed_schema.clone();
-            let value = read::read(schema.as_ref(), &Node::parse(bytes)?, self.nulls)?;
+            let value = self.read(schema.as_ref(), &Node::parse(bytes)?)?;
             return Ok(SchemaAndValue { schema, value });
         }
         let (schema, payload) = envelope::split(bytes, &mut Vec::new())?;
         let schema = self.cache.get(schema)?;
-        let value = read::read(schema.as_ref(), &Node::parse_span(payload)?, self.nulls)?;
+        let value = self.read(schema.as_ref(), &Node::parse_span(payload)?)?;
         Ok(SchemaAndValue { schema, value })
     }
 
@@ -125,7 +145,7 @@ impl Converter for JsonConverter {
         if self.envelope || self.fixed_schema.is_some() {
             json_columns::decode_envelopes(self, &kafka)
         } else {
-            json_columns::decode_plain(kafka)
+            json_columns::decode_plain(kafka, self.nulls.coerce)
         }
     }
 }

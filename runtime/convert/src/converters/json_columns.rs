@@ -24,15 +24,26 @@ use crate::{
     value::SchemaAndValue,
 };
 
-/// Without an envelope a record is passed on as it is, once it is known to be JSON.
-pub(crate) fn decode_plain(kafka: ByteColumn) -> (DecodedColumn, Vec<RowError>) {
+/// Without an envelope a record is passed on as it is, once it is known to be JSON; and, unless
+/// they may be bent later, that its numbers can be taken for what they are.
+pub(crate) fn decode_plain(kafka: ByteColumn, coerce: bool) -> (DecodedColumn, Vec<RowError>) {
     let mut stack = Vec::new();
     let mut errors = Vec::new();
     // Rows that cannot stay as they are, and what becomes of them.
     let mut changed: Vec<(usize, Option<Vec<u8>>)> = Vec::new();
     for (row, bytes) in kafka.iter().enumerate() {
         let Some(bytes) = bytes else { continue };
-        match scan::scan(bytes, &mut stack) {
+        let mut is_wide = false;
+        let scanned = scan::scan(bytes, &mut stack, &mut is_wide);
+        if is_wide
+            && !coerce
+            && let Err(error) = Node::parse(bytes).and_then(|node| read::check_numbers(&node))
+        {
+            errors.push(RowError::new(row, error));
+            changed.push((row, None));
+            continue;
+        }
+        match scanned {
             Ok(Scan::Strict) => {}
             Ok(Scan::Null) => changed.push((row, None)),
             Ok(Scan::Lenient) => changed.push((row, strict(bytes).ok())),
@@ -102,11 +113,7 @@ pub(crate) fn decode_envelopes(
             }
         };
         beginning = Beginning::of(row, text, payload);
-        let value = read::read(
-            schema.as_ref(),
-            &Node::parse_span(payload)?,
-            converter.nulls,
-        )?;
+        let value = converter.read(schema.as_ref(), &Node::parse_span(payload)?)?;
         Ok(SchemaAndValue { schema, value })
     })
 }
@@ -119,7 +126,7 @@ pub(crate) fn encode(
     let schemaless_json = input.encoding == Encoding::Json && input.all_schemas(|s| s.is_none());
     if schemaless_json && !converter.envelope {
         // Decoding checks and mends the rows just as they have to be here.
-        let (column, errors) = decode_plain(input.bytes);
+        let (column, errors) = decode_plain(input.bytes, true);
         return (column.into_packed(), errors);
     }
     let prefixes = Prefixes::new(converter, &input.schemas);
@@ -175,7 +182,7 @@ fn payload(
         {
             json::string(out, forms::read::utf8(bytes)?);
         }
-        (Encoding::Json, None) => match scan::scan(bytes, stack)? {
+        (Encoding::Json, None) => match scan::scan(bytes, stack, &mut false)? {
             Scan::Strict => out.extend_from_slice(bytes.trim_ascii()),
             Scan::Lenient => json::node(out, &Node::parse(bytes)?),
             Scan::Null => return Ok(false),

@@ -12,6 +12,9 @@ pub(crate) struct Cursor<'a> {
     at: usize,
     /// Whether a number so far had leading zeros, which RFC 8259 forbids.
     pub(crate) lenient: bool,
+    /// Whether a number so far had so many digits, or an exponent, that it may be too large for 64
+    /// bits.
+    pub(crate) is_wide: bool,
 }
 
 /// A string token.
@@ -39,6 +42,7 @@ impl<'a> Cursor<'a> {
             text,
             at: 0,
             lenient: false,
+            is_wide: false,
         }
     }
 
@@ -189,6 +193,7 @@ impl<'a> Cursor<'a> {
         }
         if matches!(self.peek(), Some(b'e' | b'E')) {
             self.bump();
+            self.is_wide = true;
             let exponent = self.at;
             if !self.eat(b'-') {
                 self.eat(b'+');
@@ -201,6 +206,7 @@ impl<'a> Cursor<'a> {
                 return self.error("exponent out of range");
             }
         }
+        self.is_wide |= digits > 18;
         if digits > MAX_NUMBER_DIGITS {
             return self.error("number has more than 1000 digits");
         }

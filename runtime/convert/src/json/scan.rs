@@ -13,11 +13,16 @@ pub(crate) enum Scan {
     Null,
 }
 
-/// Checks one record. `stack` is only there to be used again for the next.
+/// Checks one record. `stack` is only there to be used again for the next; `is_wide` says whether
+/// there are numbers that may be too large.
 ///
 /// # Errors
 /// If Jackson would refuse it.
-pub(crate) fn scan(bytes: &[u8], stack: &mut Vec<bool>) -> Result<Scan, ConvertError> {
+pub(crate) fn scan(
+    bytes: &[u8],
+    stack: &mut Vec<bool>,
+    is_wide: &mut bool,
+) -> Result<Scan, ConvertError> {
     let mut cursor = Cursor::new(bytes);
     if !cursor.skip_space() {
         // Nothing is left, or nothing but bytes that are no UTF-8.
@@ -29,6 +34,7 @@ pub(crate) fn scan(bytes: &[u8], stack: &mut Vec<bool>) -> Result<Scan, ConvertE
     }
     let first = cursor.peek();
     skip_value(&mut cursor, stack, 0)?;
+    *is_wide = cursor.is_wide;
     match first {
         Some(b'n') => return Ok(Scan::Null),
         Some(b'"' | b'{' | b'[' | b't' | b'f') => {}
@@ -106,7 +112,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Result<Scan, ConvertError> {
-        scan(text.as_bytes(), &mut Vec::new())
+        scan(text.as_bytes(), &mut Vec::new(), &mut false)
     }
 
     #[test]
@@ -133,7 +139,8 @@ mod tests {
         for text in ["", " \n", "null", "\u{feff}", " null x"] {
             assert_eq!(of(text), Ok(Scan::Null), "{text}");
         }
-        assert_eq!(scan(b"1 \xff", &mut Vec::new()), Ok(Scan::Lenient));
+        let scanned = scan(b"1 \xff", &mut Vec::new(), &mut false);
+        assert_eq!(scanned, Ok(Scan::Lenient));
     }
 
     #[test]
@@ -169,7 +176,8 @@ mod tests {
             assert!(of(text).is_err(), "{text}");
         }
         for bytes in [&b"\xff\xfe"[..], b"\"\xff\"", b"[\xc3"] {
-            assert!(scan(bytes, &mut Vec::new()).is_err(), "{bytes:?}");
+            let scanned = scan(bytes, &mut Vec::new(), &mut false);
+            assert!(scanned.is_err(), "{bytes:?}");
         }
         assert!(of(&"9".repeat(1001)).is_err());
         assert_eq!(of(&"9".repeat(1000)), Ok(Scan::Strict));

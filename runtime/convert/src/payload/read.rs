@@ -1,5 +1,5 @@
-//! From JSON to values, with the leniency of Connect's JsonConverter: most wrong types become
-//! zero, false or null instead of errors.
+//! From JSON to values: as they are, or with the leniency of Connect's JsonConverter, in which most
+//! wrong types become zero, false or null instead of errors.
 
 use std::{borrow::Cow, collections::HashSet, fmt::Write, sync::Arc};
 
@@ -13,9 +13,11 @@ use crate::{
     value::{Struct, Value},
 };
 
-/// How nulls are taken.
+/// How nulls and wrong values are taken.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Nulls {
+    /// Whether values of another type or out of range are bent as Connect does it.
+    pub(crate) coerce: bool,
     /// `replace.null.with.default`
     pub(crate) replace: bool,
     /// Within structs and defaults Connect refuses nulls that its leniency made; elsewhere it
@@ -35,7 +37,7 @@ pub(crate) fn read(
     let Some(schema) = schema else {
         return schemaless(node);
     };
-    if *node == Node::Null {
+    if *node == Node::Null || (*node == Node::Missing && !nulls.coerce) {
         return match &schema.default {
             Some(default) if nulls.replace => Ok((**default).clone()),
             _ if schema.optional => Ok(Value::Null),
@@ -45,8 +47,9 @@ pub(crate) fn read(
         };
     }
     let value = match schema.logical() {
-        Some(logical) => logical_value(logical, schema, node)?,
-        None => typed(schema, node, nulls)?,
+        Some(logical) => logical_value(logical, schema, node, nulls.coerce)?,
+        None if nulls.coerce => coerced(schema, node, nulls)?,
+        None => exact(schema, node, nulls)?,
     };
     if nulls.strict && value.is_null() && !schema.optional {
         return Err(ConvertError::Mismatch {
@@ -80,7 +83,95 @@ pub(crate) fn schemaless(node: &Node<'_>) -> Result<Value, ConvertError> {
     })
 }
 
-fn typed(schema: &Arc<Schema>, node: &Node<'_>, nulls: Nulls) -> Result<Value, ConvertError> {
+/// The value as it is, or an error.
+fn exact(schema: &Arc<Schema>, node: &Node<'_>, nulls: Nulls) -> Result<Value, ConvertError> {
+    let kind = schema.kind_name();
+    let integer = || match node {
+        Node::Number(text) => number::exact_long(text).ok_or_else(|| {
+            // Both 7.9 and 10^30 are no int64.
+            ConvertError::range(kind, text)
+        }),
+        _ => mismatch(kind, node),
+    };
+    let range = |number: i64| ConvertError::range(kind, &number.to_string());
+    let float = || match node {
+        Node::Number(text) if number::is_finite(text) => Ok(text.parse().unwrap_or(f64::NAN)),
+        Node::Number(text) => Err(ConvertError::range(kind, text)),
+        // As JsonConverter writes them.
+        Node::String(text) => match &**text {
+            "NaN" => Ok(f64::NAN),
+            "Infinity" => Ok(f64::INFINITY),
+            "-Infinity" => Ok(f64::NEG_INFINITY),
+            _ => mismatch(kind, node),
+        },
+        _ => mismatch(kind, node),
+    };
+    Ok(match schema.kind {
+        Type::Int8 => integer()
+            .and_then(|n| n.try_into().map_err(|_| range(n)))
+            .map(Value::Int8)?,
+        Type::Int16 => integer()
+            .and_then(|n| n.try_into().map_err(|_| range(n)))
+            .map(Value::Int16)?,
+        Type::Int32 => integer()
+            .and_then(|n| n.try_into().map_err(|_| range(n)))
+            .map(Value::Int32)?,
+        Type::Int64 => Value::Int64(integer()?),
+        Type::Float32 => {
+            let wide = float()?;
+            // Parsed as what it is, since rounding twice is not rounding once.
+            let narrow = match node {
+                Node::Number(text) => text.parse().unwrap_or(f32::NAN),
+                _ => wide as f32,
+            };
+            if narrow.is_finite() != wide.is_finite() {
+                return Err(ConvertError::range(kind, &wide.to_string()));
+            }
+            Value::Float32(narrow)
+        }
+        Type::Float64 => Value::Float64(float()?),
+        Type::Boolean => match node {
+            Node::Boolean(truth) => Value::Boolean(*truth),
+            _ => return mismatch(kind, node),
+        },
+        Type::String => match node {
+            Node::String(text) => Value::String(text.clone().into_owned()),
+            _ => return mismatch(kind, node),
+        },
+        Type::Bytes => match node {
+            Node::String(text) => Value::Bytes(base64_text::decode_like_jackson(text)?),
+            _ => return mismatch("bytes as base64", node),
+        },
+        Type::Array => match node {
+            Node::Array(_) => array(schema, node, nulls)?,
+            _ => return mismatch(kind, node),
+        },
+        Type::Map | Type::Struct => coerced(schema, node, nulls)?,
+    })
+}
+
+/// Whether all numbers of a value without a schema can be what they are.
+///
+/// # Errors
+/// Which one cannot.
+pub(crate) fn check_numbers(node: &Node<'_>) -> Result<(), ConvertError> {
+    match node {
+        Node::Number(text) if !number::fits(text) => {
+            let kind = match number::is_integral(text) {
+                true => "int64",
+                false => "float64",
+            };
+            Err(ConvertError::range(kind, text))
+        }
+        Node::Array(items) => items.iter().try_for_each(check_numbers),
+        Node::Object(members) => members
+            .iter()
+            .try_for_each(|(name, node)| check_numbers(node).map_err(|error| error.in_field(name))),
+        _ => Ok(()),
+    }
+}
+
+fn coerced(schema: &Arc<Schema>, node: &Node<'_>, nulls: Nulls) -> Result<Value, ConvertError> {
     // Jackson's intValue() and its like: zero for what is no number, cut to size otherwise.
     let text = if let Node::Number(text) = node {
         text
@@ -219,6 +310,7 @@ fn logical_value(
     logical: Logical,
     schema: &Schema,
     node: &Node<'_>,
+    coerce: bool,
 ) -> Result<Value, ConvertError> {
     let int = || match node {
         Node::Number(text) if number::is_integral(text) => number::as_int(text),
@@ -248,7 +340,11 @@ fn logical_value(
             None => mismatch("Time as an int32 of milliseconds", node),
         },
         (Logical::Timestamp, Node::Number(text)) if number::is_integral(text) => {
-            Ok(Value::Date(number::long_value(text)))
+            match number::exact_long(text) {
+                Some(millis) => Ok(Value::Date(millis)),
+                None if coerce => Ok(Value::Date(number::long_value(text))),
+                None => Err(ConvertError::range("Timestamp", text)),
+            }
         }
         (Logical::Timestamp, _) => mismatch("Timestamp as an int64 of milliseconds", node),
     }

@@ -67,15 +67,23 @@ fn member(
             values.push(Value::String(text.into_owned()));
         }
         (b'-' | b'0'..=b'9', Type::Int32) if is_plain => {
-            values.push(Value::Int32(
-                number::long_value(cursor.number().ok()?) as i32
-            ));
+            let text = cursor.number().ok()?;
+            values.push(Value::Int32(match text.parse() {
+                Ok(number) => number,
+                Err(_) if nulls.coerce => number::long_value(text) as i32,
+                Err(_) => number::exact_long(text)?.try_into().ok()?,
+            }));
         }
         (b'-' | b'0'..=b'9', Type::Int64) if is_plain => {
-            values.push(Value::Int64(number::long_value(cursor.number().ok()?)));
+            let text = cursor.number().ok()?;
+            values.push(Value::Int64(match nulls.coerce {
+                true => number::long_value(text),
+                false => number::exact_long(text)?,
+            }));
         }
         (b'-' | b'0'..=b'9', Type::Float64) if is_plain => {
-            let number = cursor.number().ok()?.parse().unwrap_or(f64::NAN);
+            let number: f64 = cursor.number().ok()?.parse().unwrap_or(f64::NAN);
+            (nulls.coerce || number.is_finite()).then_some(())?;
             values.push(Value::Float64(number));
         }
         _ => {
@@ -108,6 +116,7 @@ mod tests {
             .unwrap(),
         );
         let nulls = Nulls {
+            coerce: true,
             replace: true,
             strict: false,
         };

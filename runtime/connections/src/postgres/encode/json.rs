@@ -5,7 +5,8 @@ use tidegate_convert::{Schema, Value, write_text};
 
 use super::{Encoded, Misfit, misfit};
 
-/// A string that is valid JSON goes as it is: that is how sources hand such columns on. Any other
+/// A string that is valid JSON goes as it is: that is how sources hand such columns on. What begins
+/// as a document and is none is refused, since nobody means half of one to be a text. Any other
 /// string becomes a JSON string.
 pub(super) fn encode(out: &mut Vec<u8>, schema: Option<&Schema>, value: &Value) -> Encoded {
     match value {
@@ -17,6 +18,9 @@ pub(super) fn encode(out: &mut Vec<u8>, schema: Option<&Schema>, value: &Value) 
             // Not "no JSON" but more of it than the parser takes.
             Err(error) if error.to_string().starts_with("recursion limit") => {
                 misfit("it is nested deeper than 127 levels")
+            }
+            Err(error) if text.trim_start().starts_with(['{', '[', '"']) => {
+                misfit(&format!("it is no valid JSON: {error}"))
             }
             Err(_) => {
                 let written = serde_json::to_writer(out, text);

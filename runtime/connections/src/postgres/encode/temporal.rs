@@ -18,6 +18,8 @@ enum Moment {
     OfDay(i64),
     /// Microseconds since 1970.
     Instant(i64),
+    /// Before or after all others.
+    Infinity { is_past: bool },
 }
 
 pub(super) fn encode(
@@ -49,6 +51,17 @@ pub(in super::super) fn instant(kind: &Kind, out: &mut Vec<u8>, micros: i64) -> 
 
 fn put_moment(kind: &Kind, out: &mut Vec<u8>, moment: &Moment) -> Encoded {
     match (kind, moment) {
+        (Kind::Time, Moment::Infinity { .. }) => misfit("it takes times of day, and no infinity"),
+        (Kind::Date, Moment::Infinity { is_past }) => {
+            let day = if *is_past { i32::MIN } else { i32::MAX };
+            put(out, day.to_be_bytes());
+            Ok(())
+        }
+        (_, Moment::Infinity { is_past }) => {
+            let micros = if *is_past { i64::MIN } else { i64::MAX };
+            put(out, micros.to_be_bytes());
+            Ok(())
+        }
         (Kind::Date, Moment::Day(day)) => put_day(out, *day),
         (Kind::Date, Moment::Instant(micros)) if micros.rem_euclid(DAY_MICROS) == 0 => {
             put_day(out, micros.div_euclid(DAY_MICROS))
@@ -79,7 +92,7 @@ fn put_day(out: &mut Vec<u8>, day: i64) -> Encoded {
 
 fn put_instant(out: &mut Vec<u8>, micros: Option<i64>) -> Encoded {
     match micros.and_then(|micros| micros.checked_sub(EPOCH_DAYS * DAY_MICROS)) {
-        Some(micros) if micros != i64::MIN => {
+        Some(micros) if micros != i64::MIN && micros != i64::MAX => {
             put(out, micros.to_be_bytes());
             Ok(())
         }
@@ -133,6 +146,16 @@ fn of_number(schema: Option<&Schema>, number: i64) -> Result<Moment, Misfit> {
 
 fn parse(kind: &Kind, text: &str) -> Result<Moment, Misfit> {
     let text = text.trim();
+    let is_infinity = |word: &str| text.eq_ignore_ascii_case(word);
+    if ["infinity", "+infinity", "inf", "+inf"]
+        .into_iter()
+        .any(is_infinity)
+    {
+        return Ok(Moment::Infinity { is_past: false });
+    }
+    if ["-infinity", "-inf"].into_iter().any(is_infinity) {
+        return Ok(Moment::Infinity { is_past: true });
+    }
     let parsed = match kind {
         Kind::Time => iso::parse_time(text).map(Moment::OfDay),
         _ => iso::parse_date(text)

@@ -2,8 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use deadpool_postgres::Client;
-use futures_util::SinkExt;
-use tidegate_sandbox::Errant;
+use futures_util::{SinkExt, future::join};
 use tokio_postgres::{
     Error,
     types::{IsNull, ToSql, Type, to_sql_checked},
@@ -12,7 +11,7 @@ use tokio_postgres::{
 use super::{
     super::error::Fault,
     columns::Columns,
-    order::{Operation, Run},
+    order::{self, Operation, Order, Run},
     plan::{Plan, Transport},
     statement,
 };
@@ -21,64 +20,146 @@ use super::{
 const MAX_HALVINGS: u32 = 64;
 /// What is handed on to COPY in one go.
 const COPY_BYTES: usize = 256 * 1024;
-/// Two rows of one statement meant the same row of the table.
-const SAME_ROW: &str = "21000";
 const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const COPY_TRAILER: i16 = -1;
 /// The savepoint stays, for the next piece.
-const BACK: &str = "ROLLBACK TO tidegate_piece";
-const NEXT: &str = "RELEASE tidegate_piece; SAVEPOINT tidegate_piece";
+pub(super) const BACK: &str = "ROLLBACK TO tidegate_piece";
+pub(super) const NEXT: &str = "RELEASE tidegate_piece; SAVEPOINT tidegate_piece";
 
-/// Writes the runs, one after the other, the first under the savepoint `tidegate_piece` that is
-/// there; rows that the server refuses are added to `errants`.
+/// A row that the server refuses, by its place in the columns, and why.
+pub(super) type Refused = (u32, String);
+
+/// Writes all rows, under the savepoint `tidegate_piece` that is there; answers those that the
+/// server refuses.
+///
+/// First in the order that is best for the server. If it refuses that, what was written goes back
+/// and the rows come again as the records came: only what is refused then is a row's own fault.
 pub(super) async fn apply(
     client: &Client,
     plan: &Plan,
     columns: &Columns,
-    runs: Vec<Run>,
-    errants: &mut Vec<Errant>,
-) -> Result<(), Fault> {
-    let mut halvings = 0;
-    // Whether something was written since the savepoint.
-    let mut used = false;
-    for run in runs {
-        let statement = Statement::prepare(client, plan, run.operation).await?;
-        // The next piece is last.
-        let mut pieces = vec![run.rows];
-        while let Some(mut piece) = pieces.pop() {
-            if used {
-                client.batch_execute(NEXT).await?;
-            }
-            let attempt = statement.run(client, columns, &piece).await;
-            used = attempt.is_ok();
-            match attempt.map_err(Fault::from) {
-                Ok(()) => {}
-                Err(Fault::Rows { reason, code }) => {
-                    client.batch_execute(BACK).await?;
-                    if let [row] = piece.as_slice() {
-                        errants.push(Errant {
-                            row: columns.number(*row),
-                            reason,
-                        });
-                        continue;
-                    }
-                    if code == SAME_ROW {
-                        // Written apart, the order between them counts.
-                        piece.sort_unstable();
-                    }
-                    halvings += 1;
-                    if halvings > MAX_HALVINGS {
-                        pieces.extend(piece.into_iter().rev().map(|row| vec![row]));
-                    } else {
-                        let second = piece.split_off(piece.len() / 2);
-                        pieces.extend([second, piece]);
-                    }
-                }
-                Err(fault) => return Err(fault),
-            }
+) -> Result<Vec<Refused>, Fault> {
+    let runs = order::runs(plan, columns);
+    let mut before = None;
+    if !order::is_records_order(&runs, columns) {
+        match at_once(client, plan, columns, &runs).await {
+            Ok(()) => return Ok(Vec::new()),
+            Err(Fault::Rows { .. }) => before = Some(BACK),
+            Err(fault) => return Err(fault),
         }
     }
+    in_pieces(client, plan, columns, before).await
+}
+
+/// Writes all rows as the records came, in smaller and smaller pieces where some are refused.
+/// `before`: what has to be done with the savepoint first.
+pub(super) async fn in_pieces(
+    client: &Client,
+    plan: &Plan,
+    columns: &Columns,
+    before: Option<&'static str>,
+) -> Result<Vec<Refused>, Fault> {
+    let pieces = Pieces {
+        client,
+        columns,
+        halvings: 0,
+        before,
+    };
+    let runs = order::records_order(plan, columns);
+    pieces.write(plan, runs).await
+}
+
+pub(super) async fn at_once(
+    client: &Client,
+    plan: &Plan,
+    columns: &Columns,
+    runs: &[Run],
+) -> Result<(), Fault> {
+    for run in runs {
+        let plan = plan.without(columns.lacking(run.shape));
+        let statement = Statement::prepare(client, &plan, run.operation, Order::Free).await?;
+        statement.run(client, columns, &run.rows).await?;
+    }
     Ok(())
+}
+
+/// Writing in pieces, one after the other.
+struct Pieces<'a> {
+    client: &'a Client,
+    columns: &'a Columns,
+    halvings: u32,
+    /// What has to be done with the savepoint before the next piece.
+    before: Option<&'static str>,
+}
+
+impl Pieces<'_> {
+    async fn write(mut self, plan: &Plan, runs: Vec<Run>) -> Result<Vec<Refused>, Fault> {
+        let mut refused = Vec::new();
+        for run in runs {
+            // A failed transaction prepares nothing.
+            self.settle().await?;
+            let plan = plan.without(self.columns.lacking(run.shape));
+            let statement =
+                Statement::prepare(self.client, &plan, run.operation, Order::Records).await?;
+            // The next piece is last.
+            let mut pieces = vec![run.rows];
+            while let Some(mut piece) = pieces.pop() {
+                let Err(reason) = self.attempt(&statement, &piece).await? else {
+                    continue;
+                };
+                if let [row] = piece.as_slice() {
+                    refused.push((*row, reason));
+                    continue;
+                }
+                self.halvings += 1;
+                if self.halvings > MAX_HALVINGS {
+                    pieces.extend(piece.into_iter().rev().map(|row| vec![row]));
+                } else {
+                    let second = piece.split_off(piece.len() / 2);
+                    pieces.extend([second, piece]);
+                }
+            }
+        }
+        self.settle().await?;
+        Ok(refused)
+    }
+
+    async fn settle(&mut self) -> Result<(), Fault> {
+        if self.before == Some(BACK) {
+            self.client.batch_execute(BACK).await?;
+            self.before = None;
+        }
+        Ok(())
+    }
+
+    /// Writes a piece; the inner error is why the server refuses some of its rows. What goes before
+    /// it travels with it: over a slow link, each wait counts.
+    async fn attempt(
+        &mut self,
+        statement: &Statement<'_>,
+        piece: &[u32],
+    ) -> Result<Result<(), String>, Fault> {
+        let run = statement.run(self.client, self.columns, piece);
+        let done = match self.before {
+            Some(before) => {
+                let (set, done) = join(self.client.batch_execute(before), run).await;
+                set?;
+                done
+            }
+            None => run.await,
+        };
+        match done.map_err(Fault::from) {
+            Ok(()) => {
+                self.before = Some(NEXT);
+                Ok(Ok(()))
+            }
+            Err(Fault::Rows { reason, .. }) => {
+                self.before = Some(BACK);
+                Ok(Err(reason))
+            }
+            Err(fault) => Err(fault),
+        }
+    }
 }
 
 /// What is done with a run's rows.
@@ -95,13 +176,18 @@ struct Parameter {
 }
 
 impl<'a> Statement<'a> {
-    async fn prepare(client: &Client, plan: &'a Plan, operation: Operation) -> Result<Self, Error> {
+    async fn prepare(
+        client: &Client,
+        plan: &'a Plan,
+        operation: Operation,
+        order: Order,
+    ) -> Result<Self, Error> {
         if plan.copies && operation == Operation::Insert {
             let prepared = client.prepare_cached(&statement::copy(plan)).await?;
             return Ok(Self::Copy(plan, prepared));
         }
         let prepared = client
-            .prepare_cached(&statement::of(plan, operation))
+            .prepare_cached(&statement::of(plan, operation, order))
             .await?;
         let places = statement::parameters(plan, operation).into_iter();
         let parameter = |place: usize| {
@@ -110,7 +196,10 @@ impl<'a> Statement<'a> {
                 Transport::Native => column.declared.oid,
                 Transport::Text => Type::TEXT.oid(),
             };
-            Some(Parameter { column: place, oid })
+            Some(Parameter {
+                column: column.field,
+                oid,
+            })
         };
         Ok(Self::Arrays(
             places.filter_map(parameter).collect(),
@@ -148,8 +237,8 @@ async fn copy(
     chunk.put_slice(COPY_HEADER);
     for row in rows {
         chunk.put_i16(fields);
-        for column in 0..plan.columns.len() {
-            chunk.put_slice(columns.field(column, *row));
+        for column in &plan.columns {
+            chunk.put_slice(columns.field(column.field, *row));
         }
         if chunk.len() > COPY_BYTES {
             sink.send(chunk.split().freeze()).await?;

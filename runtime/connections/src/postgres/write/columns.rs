@@ -1,6 +1,8 @@
 //! Rows as columns of encoded fields, in the form that both COPY and array parameters have: a
 //! length (-1: NULL) and as many bytes.
 
+use std::collections::HashMap;
+
 use tidegate_convert::{Schema, Value};
 use tidegate_sandbox::{Errant, SinkBatch, SqlValue, ValueSource, Write};
 use tokio::task::yield_now;
@@ -8,6 +10,7 @@ use tokio::task::yield_now;
 use super::{
     super::encode::{self, Misfit},
     plan::{Column, Plan, Transport},
+    request::Mode,
 };
 use crate::row_values::{Row, RowValues};
 
@@ -22,6 +25,45 @@ pub(super) struct Columns {
     numbers: Vec<u32>,
     /// Whether each deletes.
     tombstones: Vec<bool>,
+    shapes: Shapes,
+}
+
+/// Which columns rows have no field for. Nearly always all rows are alike.
+#[derive(Debug)]
+struct Shapes {
+    /// The shape of each row.
+    of_rows: Vec<u32>,
+    /// The columns that each shape lacks; the first lacks none.
+    lacking: Vec<Vec<usize>>,
+    numbers: HashMap<Vec<usize>, u32>,
+}
+
+impl Shapes {
+    fn with_capacity(rows: usize) -> Self {
+        Self {
+            of_rows: Vec::with_capacity(rows),
+            lacking: vec![Vec::new()],
+            numbers: HashMap::new(),
+        }
+    }
+
+    fn push(&mut self, lacking: &[usize]) {
+        let shape = self.number(lacking);
+        self.of_rows.push(shape);
+    }
+
+    fn number(&mut self, lacking: &[usize]) -> u32 {
+        if lacking.is_empty() {
+            return 0;
+        }
+        if let Some(known) = self.numbers.get(lacking) {
+            return *known;
+        }
+        let number = u32::try_from(self.lacking.len()).unwrap_or(u32::MAX);
+        self.lacking.push(lacking.to_vec());
+        self.numbers.insert(lacking.to_vec(), number);
+        number
+    }
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +128,35 @@ impl Columns {
         self.tombstones.get(row as usize).copied().unwrap_or(false)
     }
 
+    /// Whether some rows have no field for some columns.
+    pub(super) fn have_gaps(&self) -> bool {
+        self.shapes.lacking.len() > 1
+    }
+
+    /// Which rows lack the same columns.
+    pub(super) fn shape(&self, row: u32) -> u32 {
+        self.shapes.of_rows.get(row as usize).copied().unwrap_or(0)
+    }
+
+    /// The columns that rows of `shape` have no field for.
+    pub(super) fn lacking(&self, shape: u32) -> &[usize] {
+        let lacking = self.shapes.lacking.get(shape as usize);
+        lacking.map_or(&[], Vec::as_slice)
+    }
+
+    /// Lets rows have NULL in the columns that they lack and that are not `kept`.
+    pub(super) fn fill_gaps(&mut self, kept: impl Fn(usize) -> bool) {
+        let mut shapes = Shapes::with_capacity(self.len());
+        let mut renumbered = Vec::with_capacity(self.shapes.lacking.len());
+        for lacking in &self.shapes.lacking {
+            let lacking: Vec<_> = lacking.iter().copied().filter(|c| kept(*c)).collect();
+            renumbered.push(shapes.number(&lacking));
+        }
+        let new = |old: &u32| renumbered.get(*old as usize).copied().unwrap_or(0);
+        shapes.of_rows = self.shapes.of_rows.iter().map(new).collect();
+        self.shapes = shapes;
+    }
+
     /// Which row of the batch it is.
     pub(super) fn number(&self, row: u32) -> u32 {
         self.numbers.get(row as usize).copied().unwrap_or(0)
@@ -105,19 +176,31 @@ pub(super) async fn encode(
         columns: plan.columns.iter().map(|_| Fields::default()).collect(),
         numbers: Vec::with_capacity(rows.len()),
         tombstones: Vec::with_capacity(rows.len()),
+        shapes: Shapes::with_capacity(rows.len()),
     };
     let mut errants = Vec::new();
+    let mut lacking = Vec::new();
     let mut yielded_bytes = 0;
     for number in rows {
         let tombstone = plan.delete_tombstones && batch.values.is_null(*number as usize);
+        lacking.clear();
         let added = match values.row(*number as usize) {
-            Some(row) => add(&mut encoded, plan, how, &constants, &row, tombstone),
+            Some(row) => add(
+                &mut encoded,
+                plan,
+                how,
+                &constants,
+                &row,
+                tombstone,
+                &mut lacking,
+            ),
             None => Err("the batch has no such row".to_owned()),
         };
         match added {
             Ok(()) => {
                 encoded.numbers.push(*number);
                 encoded.tombstones.push(tombstone);
+                encoded.shapes.push(&lacking);
             }
             Err(reason) => {
                 let whole = encoded.numbers.len();
@@ -146,6 +229,7 @@ fn add(
     constants: &[Option<Constant>],
     row: &Row<'_>,
     tombstone: bool,
+    lacking: &mut Vec<usize>,
 ) -> Result<(), String> {
     let columns = plan.columns.iter().zip(&mut encoded.columns);
     for ((column, fields), constant) in columns.zip(constants) {
@@ -162,14 +246,35 @@ fn add(
             Some(Err(misfit)) => Err(misfit.clone()),
             None => {
                 let (_, source) = how.columns.get(column.place).ok_or("no such column")?;
-                let found = row.get(source).map_err(|reason| problem(&reason))?;
-                let pushed = fields.push(|out| value(out, column, found.schema, &found.value));
-                pushed.map_err(|misfit| misfit.of(found.schema, &found.value, &column.declared))
+                match row.get(source).map_err(|reason| problem(&reason))? {
+                    Some(found) => {
+                        let pushed =
+                            fields.push(|out| value(out, column, found.schema, &found.value));
+                        pushed.map_err(|misfit| {
+                            misfit.of(found.schema, &found.value, &column.declared)
+                        })
+                    }
+                    None => {
+                        lacking.push(column.field);
+                        fields.push(|_| Ok(false))
+                    }
+                }
             }
         };
         if !is_there.map_err(|misfit| problem(&misfit.reason))? && column.is_identity {
             return Err(problem("it identifies the row and is null"));
         }
+    }
+    if lacking.is_empty() || tombstone {
+        return Ok(());
+    }
+    let needed = match plan.mode {
+        Mode::Update => plan.identity().count() + 1,
+        Mode::Insert | Mode::Upsert => 1,
+        Mode::Delete => 0,
+    };
+    if plan.columns.len() - lacking.len() < needed {
+        return Err("the record has none of the fields that are written".to_owned());
     }
     Ok(())
 }

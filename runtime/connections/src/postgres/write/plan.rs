@@ -1,6 +1,6 @@
 //! How the columns of a write travel, by the types that the table has now.
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 use deadpool_postgres::Client;
 use futures_util::future::join;
@@ -35,10 +35,12 @@ pub(super) enum Transport {
 }
 
 /// A column of the table that is written.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Column {
     /// Its place in [`Write::columns`].
     pub(super) place: usize,
+    /// Its place among the encoded columns.
+    pub(super) field: usize,
     /// Quoted.
     pub(super) name: String,
     pub(super) is_identity: bool,
@@ -47,7 +49,7 @@ pub(super) struct Column {
 }
 
 /// How rows are written.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) mode: Mode,
     /// Quoted.
@@ -59,6 +61,16 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// The same for rows that have nothing for the columns `lacking`.
+    pub(super) fn without(&self, lacking: &[usize]) -> Cow<'_, Self> {
+        if lacking.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut plan = self.clone();
+        plan.columns.retain(|c| !lacking.contains(&c.field));
+        Cow::Owned(plan)
+    }
+
     pub(super) fn identity(&self) -> impl Iterator<Item = (usize, &Column)> {
         let columns = self.columns.iter().enumerate();
         columns.filter(|(_, column)| column.is_identity)
@@ -102,6 +114,7 @@ pub(super) async fn plan(
     for (wanted, found) in request.columns.iter().zip(statement.columns()) {
         columns.push(Column {
             place: wanted.place,
+            field: columns.len(),
             name: wanted.name.clone(),
             is_identity: wanted.is_identity,
             declared: ColumnType::of(found.type_()),

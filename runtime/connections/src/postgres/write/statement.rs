@@ -2,18 +2,19 @@
 
 use super::{
     super::types::Equality,
-    order::Operation,
+    order::{Operation, Order},
     plan::{Column, Plan, Transport},
 };
 
 /// The statement that does `operation` with rows given as arrays, one a parameter. Its parameters
 /// are the columns that [`parameters`] answers, in that order.
-pub(super) fn of(plan: &Plan, operation: Operation) -> String {
+pub(super) fn of(plan: &Plan, operation: Operation, order: Order) -> String {
+    let source = source(plan, operation, order);
     match operation {
-        Operation::Insert => insert(plan, &source(plan, operation)),
-        Operation::Upsert => upsert(plan),
-        Operation::Update => update(plan),
-        Operation::Delete => delete(plan),
+        Operation::Insert => insert(plan, &source),
+        Operation::Upsert => upsert(plan, &source),
+        Operation::Update => update(plan, &source),
+        Operation::Delete => delete(plan, &source),
     }
 }
 
@@ -36,7 +37,7 @@ pub(super) fn parameters(plan: &Plan, operation: Operation) -> Vec<usize> {
         .collect()
 }
 
-fn upsert(plan: &Plan) -> String {
+fn upsert(plan: &Plan, source: &str) -> String {
     let identity = plan.identity().map(|(_, column)| column.name.clone());
     let others: Vec<_> = plan.columns.iter().filter(|c| !c.is_identity).collect();
     let then = match others.is_empty() {
@@ -51,40 +52,39 @@ fn upsert(plan: &Plan) -> String {
     };
     format!(
         "{} ON CONFLICT ({}) DO {then}",
-        insert(plan, &source(plan, Operation::Upsert)),
+        insert(plan, source),
         identity.collect::<Vec<_>>().join(", "),
     )
 }
 
+/// Identities that the table generates take the record's value, as they do from COPY.
 fn insert(plan: &Plan, source: &str) -> String {
     format!(
-        "INSERT INTO {} ({}) SELECT {} FROM {source}",
+        "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {source}",
         plan.table,
         list(&plan.columns, |_, column| column.name.clone()),
         list(&plan.columns, value),
     )
 }
 
-fn update(plan: &Plan) -> String {
+fn update(plan: &Plan, source: &str) -> String {
     let columns = plan.columns.iter().enumerate();
     let set: Vec<_> = columns
         .filter(|(_, column)| !column.is_identity)
         .map(|(place, column)| format!("{} = {}", column.name, value(place, column)))
         .collect();
     format!(
-        "UPDATE {} AS t SET {} FROM {} WHERE {}",
+        "UPDATE {} AS t SET {} FROM {source} WHERE {}",
         plan.table,
         set.join(", "),
-        source(plan, Operation::Update),
         same_row(plan)
     )
 }
 
-fn delete(plan: &Plan) -> String {
+fn delete(plan: &Plan, source: &str) -> String {
     format!(
-        "DELETE FROM {} AS t USING {} WHERE {}",
+        "DELETE FROM {} AS t USING {source} WHERE {}",
         plan.table,
-        source(plan, Operation::Delete),
         same_row(plan)
     )
 }
@@ -109,7 +109,7 @@ pub(super) fn server_picks_last(plan: &Plan, operation: Operation) -> bool {
 }
 
 /// The rows as a table `v` with columns `c0`, `c1` and so on, numbered as in the plan.
-fn source(plan: &Plan, operation: Operation) -> String {
+fn source(plan: &Plan, operation: Operation, order: Order) -> String {
     let places = parameters(plan, operation);
     let arrays = places.iter().enumerate().filter_map(|(index, place)| {
         let column = plan.columns.get(*place)?;
@@ -134,10 +134,14 @@ fn source(plan: &Plan, operation: Operation) -> String {
         format!("coalesce({}, ({like}))", value(place, column))
     });
     let identity = identity.collect::<Vec<_>>().join(", ");
-    format!(
+    let last = format!(
         "(SELECT DISTINCT ON ({identity}) v.* FROM unnest({arrays}) WITH ORDINALITY \
          AS v({names}, number) ORDER BY {identity}, v.number DESC) AS v"
-    )
+    );
+    match order {
+        Order::Free => last,
+        Order::Records => format!("(SELECT v.* FROM {last} ORDER BY v.number) AS v"),
+    }
 }
 
 fn value(place: usize, column: &Column) -> String {
