@@ -21,19 +21,6 @@ pub fn number_of(line: &str) -> Option<usize> {
     number.parse().ok().filter(|_| whole)
 }
 
-/// Whether this is the beginning of a line of [`line`].
-pub fn is_half_line(text: &str) -> bool {
-    let digits = "line-".len()..LINE_LENGTH.min("line-000000000".len());
-    text.len() < LINE_LENGTH
-        && text
-            .bytes()
-            .enumerate()
-            .all(|(at, byte)| match line(0).as_bytes().get(at) {
-                Some(_) if digits.contains(&at) => byte.is_ascii_digit(),
-                wanted => wanted == Some(&byte),
-            })
-}
-
 /// Appends lines `from` to `to` - 1; makes the file if need be.
 pub fn append_lines(path: &Path, from: usize, to: usize) {
     let file = File::options()

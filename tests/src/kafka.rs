@@ -119,6 +119,12 @@ impl Kafka {
         self.create(topic.set("cleanup.policy", "compact"));
     }
 
+    /// Creates a topic of one partition with this configuration.
+    pub fn create_configured_topic(&self, name: &str, key: &str, value: &str) {
+        let topic = NewTopic::new(name, 1, TopicReplication::Fixed(1));
+        self.create(topic.set(key, value));
+    }
+
     /// Creates a topic with so many replicas, of which all but one have to have a record.
     pub fn create_replicated_topic(&self, name: &str, partitions: i32, replicas: i32) {
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));

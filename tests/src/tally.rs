@@ -78,22 +78,6 @@ impl Tally {
         );
     }
 
-    /// Complete, but for up to `most` beginnings of lines: what a kill in the middle of a write leaves.
-    #[track_caller]
-    pub fn assert_complete_but_for_halves(&self, most: usize) {
-        assert_eq!(self.missing(), 0, "lines missing; {self}");
-        assert_eq!(self.out_of_order, 0, "lines out of order; {self}");
-        let halves = self
-            .foreign
-            .iter()
-            .all(|line| crate::files::is_half_line(line));
-        assert!(
-            halves && self.foreign.len() <= most,
-            "foreign lines; {self}: {:.5?}",
-            self.foreign
-        );
-    }
-
     /// Complete, and every line came once.
     #[track_caller]
     pub fn assert_exact(&self) {

@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use tidegate_kafka::{
-    BatchAcks, Kafka, KafkaSettings, Outcome, ProducerHandle, Rows, TransactionError,
+    BatchAcks, Batching, Kafka, KafkaSettings, Outcome, ProducerHandle, Rows, TransactionError,
     TransactionalProducer,
 };
 use tidegate_model::columns::ByteColumn;
@@ -39,9 +39,16 @@ fn create_topic(broker: &Broker, name: &str) {
 
 async fn open(broker: &Broker, id: &str) -> TransactionalProducer {
     let none = ConfigMap::new();
-    TransactionalProducer::open(&kafka(broker), id, &none, TRANSACTION_TIMEOUT, TIMEOUT)
-        .await
-        .unwrap()
+    TransactionalProducer::open(
+        &kafka(broker),
+        id,
+        &none,
+        Batching::Wide,
+        TRANSACTION_TIMEOUT,
+        TIMEOUT,
+    )
+    .await
+    .unwrap()
 }
 
 async fn produce(producer: &ProducerHandle, topic: &str, values: &[&str]) -> Outcome {
@@ -228,7 +235,9 @@ async fn settings_that_no_broker_takes_are_refused_with_the_way_out() {
     let broker = Broker::shared();
     let day = Duration::from_secs(24 * 3600);
     let none = ConfigMap::new();
-    let refused = TransactionalProducer::open(&kafka(broker), "day", &none, day, TIMEOUT).await;
+    let refused =
+        TransactionalProducer::open(&kafka(broker), "day", &none, Batching::Wide, day, TIMEOUT)
+            .await;
     let Err(error @ TransactionError::Failed { .. }) = refused else {
         panic!("opened");
     };

@@ -2,68 +2,43 @@
 //!
 //! A write that fails half-way leaves the beginning of a batch behind, and the host repeats the
 //! batch. So the half is taken back; where that is impossible, the next batch begins on a line
-//! of its own. The same holds for a half line that a crash left.
+//! of its own. A half line that a crash left is cut off when the file is opened: it is part of a
+//! batch that was not accepted, which comes again.
+//!
+//! The file is the one that the path names: after a rotation or a removal a new one is begun.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, ErrorKind};
 
 use tidegate_sdk::prelude::*;
 
+use crate::target::{self, Target};
+
 /// The pause before a full disk is tried again.
 const FULL_PAUSE: Duration = Duration::from_secs(5);
-
-/// What the appender needs of a file.
-pub trait Target: Write {
-    /// Cuts the file.
-    fn cut(&mut self, length: u64) -> io::Result<()>;
-    /// Its length now.
-    fn length(&self) -> io::Result<u64>;
-    /// Makes what was written survive a loss of power.
-    fn sync(&self) -> io::Result<()>;
-    /// Opens it anew: a WASI stream on which a write failed takes no other.
-    fn reopen(&mut self, path: &str) -> io::Result<()>;
-}
-
-impl Target for File {
-    fn cut(&mut self, length: u64) -> io::Result<()> {
-        self.set_len(length)
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.sync_data()
-    }
-
-    fn reopen(&mut self, path: &str) -> io::Result<()> {
-        *self = open(path)?;
-        Ok(())
-    }
-}
-
-fn open(path: &str) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
-}
 
 /// A file and whether it ends with a whole line.
 #[derive(Debug)]
 pub struct Appender<T = File> {
     path: String,
     target: T,
-    half_line: bool,
+    half_line: Option<HalfLine>,
+}
+
+/// What stands behind the last line end.
+#[derive(Clone, Copy, Debug)]
+enum HalfLine {
+    /// Part of a batch that was not accepted, behind this length, which could not be cut off yet.
+    Ours(u64),
+    /// Something that is kept.
+    Theirs,
 }
 
 impl Appender {
     /// Opens a file to append to, and creates it if need be.
     pub fn open(path: String) -> Result<Self> {
-        let target = open(&path).map_err(|error| explain(error, "open", &path))?;
-        // A file that may be written but not read is taken to be whole.
-        let half_line = ends_with_half_line(&path).unwrap_or(false);
-        if half_line {
-            log::warn!("{path} does not end with a line end, starting on a line of its own");
-        }
+        let mut target = target::open(&path).map_err(|error| explain(error, "open", &path))?;
+        let half_line = begin_on_a_line(&mut target, &path);
         Ok(Self {
             path,
             target,
@@ -78,7 +53,7 @@ impl<T: Target> Appender<T> {
         Self {
             path: "test".to_owned(),
             target,
-            half_line: false,
+            half_line: None,
         }
     }
 
@@ -89,11 +64,14 @@ impl<T: Target> Appender<T> {
 
     /// Writes lines: all of them, or an error and nothing that could spoil the next line.
     pub fn append(&mut self, lines: &[u8]) -> Result<()> {
-        if self.half_line {
-            self.write(b"\n")?;
-            self.half_line = false;
+        self.follow()?;
+        self.write_lines(lines)?;
+        // Removed while it was written: nobody will ever read that.
+        if !self.is_named()? && self.target.is_removed() {
+            self.follow()?;
+            self.write_lines(lines)?;
         }
-        self.write(lines)
+        Ok(())
     }
 
     /// Makes everything durable.
@@ -101,6 +79,43 @@ impl<T: Target> Appender<T> {
         self.target
             .sync()
             .map_err(|error| explain(error, "sync", &self.path))
+    }
+
+    /// Opens the file that the path names now, if that is another one.
+    fn follow(&mut self) -> Result<()> {
+        if self.is_named()? {
+            return Ok(());
+        }
+        // What the next flush speaks for is in the old file too.
+        self.sync()?;
+        self.target
+            .reopen(&self.path)
+            .map_err(|error| explain(error, "open", &self.path))?;
+        self.half_line = begin_on_a_line(&mut self.target, &self.path);
+        log::info!(
+            "{} was rotated or removed, going on in a new file",
+            self.path
+        );
+        Ok(())
+    }
+
+    fn is_named(&self) -> Result<bool> {
+        self.target
+            .is_named(&self.path)
+            .map_err(|error| explain(error, "look at", &self.path))
+    }
+
+    fn write_lines(&mut self, lines: &[u8]) -> Result<()> {
+        let done = match self.half_line {
+            None => true,
+            Some(HalfLine::Ours(end)) => self.target.cut(end).is_ok(),
+            Some(HalfLine::Theirs) => false,
+        };
+        if !done {
+            self.write(b"\n")?;
+        }
+        self.half_line = None;
+        self.write(lines)
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -124,7 +139,7 @@ impl<T: Target> Appender<T> {
         };
         if let Err(cause) = cut {
             log::warn!("{} keeps part of a batch that failed: {cause}", self.path);
-            self.half_line = true;
+            self.half_line.get_or_insert(HalfLine::Ours(before));
         }
         if let Err(cause) = self.target.reopen(&self.path) {
             log::warn!("open {} again: {cause}", self.path);
@@ -132,15 +147,31 @@ impl<T: Target> Appender<T> {
     }
 }
 
-fn ends_with_half_line(path: &str) -> io::Result<bool> {
-    let mut file = File::open(path)?;
-    if file.metadata()?.len() == 0 {
-        return Ok(false);
+/// Cuts off a half line at the end of the file. Answers what of it is still there.
+fn begin_on_a_line(target: &mut impl Target, path: &str) -> Option<HalfLine> {
+    // A file that may be written but not read is taken to be whole.
+    let (end, length) = target.last_line_end(path).ok()?;
+    if end == length {
+        return None;
     }
-    file.seek(SeekFrom::End(-1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
-    Ok(last != *b"\n")
+    if end == 0 {
+        // Nothing shows that this is ours: it is kept, and gets an end.
+        log::warn!("{path} does not end with a line end, starting on a line of its own");
+        return Some(HalfLine::Theirs);
+    }
+    match target.cut(end) {
+        Ok(()) => {
+            log::warn!(
+                "{path} ended with {} bytes of a line that was not written to its end, cut them off",
+                length - end
+            );
+            None
+        }
+        Err(cause) => {
+            log::warn!("{path} ends with half a line, which cannot be cut off: {cause}");
+            Some(HalfLine::Ours(end))
+        }
+    }
 }
 
 /// WASI's EIO. Writes go through a WASI stream, which tells that one failed and not why, so this is

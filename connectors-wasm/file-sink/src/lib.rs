@@ -4,6 +4,7 @@
 //! is one task whatever `tasks.max` says.
 
 mod appender;
+mod target;
 mod task;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,8 @@ use tidegate_sdk::prelude::*;
 use tidegate_sdk::testing::{self, SinkTest, TestRecord};
 
 use crate::FileSink;
-use crate::appender::{Appender, Target};
+use crate::appender::Appender;
+use crate::target::Target;
 
 fn start(path: &std::path::Path) -> Result<SinkTest<FileSink>> {
     SinkTest::start([("file", path.to_str().unwrap()), ("topics", "t")])
@@ -46,14 +47,48 @@ fn values_are_appended_in_raw_form() {
 }
 
 #[test]
-fn a_half_line_of_before_is_not_glued_to_the_first_record() {
+fn a_half_line_that_a_crash_left_is_cut_off() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out");
-    fs::write(&path, "hal").unwrap();
+    let long = "x".repeat(200_000);
+    for (before, after) in [
+        ("one\nhal", "one\na\nb\n"),
+        ("one\n", "one\na\nb\n"),
+        (&format!("one\n{long}"), "one\na\nb\n"),
+        ("", "a\nb\n"),
+        ("not a line of ours", "not a line of ours\na\nb\n"),
+    ] {
+        fs::write(&path, before).unwrap();
+        let mut sink = start(&path).unwrap();
+        sink.put("t", [TestRecord::text("a")]).unwrap();
+        sink.put("t", [TestRecord::text("b")]).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), after);
+    }
+    let cut = testing::logs().join(" ");
+    assert!(
+        cut.contains("3 bytes of a line") && cut.contains("200000 bytes"),
+        "{cut}"
+    );
+}
+
+#[test]
+fn a_rotated_or_removed_file_is_left_for_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let [path, old] = ["out", "out.1"].map(|name| dir.path().join(name));
     let mut sink = start(&path).unwrap();
     sink.put("t", [TestRecord::text("a")]).unwrap();
+    fs::rename(&path, &old).unwrap();
     sink.put("t", [TestRecord::text("b")]).unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), "hal\na\nb\n");
+    assert_eq!(fs::read_to_string(&old).unwrap(), "a\n");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "b\n");
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "theirs\n").unwrap();
+    sink.put("t", [TestRecord::text("c")]).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "theirs\nc\n");
+    // Cut in place, it is still the same file.
+    fs::write(&path, "").unwrap();
+    sink.put("t", [TestRecord::text("d")]).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "d\n");
 }
 
 #[test]
@@ -84,6 +119,9 @@ struct Small {
     text: Vec<u8>,
     room: usize,
     cannot_cut: bool,
+    /// It is removed by the write that brings this many bytes.
+    removed_at: usize,
+    removed: bool,
 }
 
 impl Write for Small {
@@ -94,6 +132,10 @@ impl Write for Small {
         }
         self.room -= fits;
         self.text.extend_from_slice(&bytes[..fits]);
+        if self.removed_at > 0 && self.text.len() >= self.removed_at {
+            self.removed_at = 0;
+            self.removed = true;
+        }
         Ok(fits)
     }
 
@@ -120,7 +162,22 @@ impl Target for Small {
     }
 
     fn reopen(&mut self, _: &str) -> io::Result<()> {
+        if std::mem::take(&mut self.removed) {
+            self.text.clear();
+        }
         Ok(())
+    }
+
+    fn is_named(&self, _: &str) -> io::Result<bool> {
+        Ok(!self.removed)
+    }
+
+    fn is_removed(&self) -> bool {
+        self.removed
+    }
+
+    fn last_line_end(&self, _: &str) -> io::Result<(u64, u64)> {
+        Ok((self.text.len() as u64, self.text.len() as u64))
     }
 }
 
@@ -151,4 +208,16 @@ fn a_half_batch_that_stays_ends_with_a_line_end() {
     appender.target().room = 100;
     appender.append(b"two\nthree\n").unwrap();
     assert_eq!(appender.target().text, b"two\nth\ntwo\nthree\n");
+}
+
+#[test]
+fn what_went_into_a_file_that_was_removed_meanwhile_is_written_again() {
+    let mut appender = Appender::over(Small {
+        room: 100,
+        removed_at: 10,
+        ..Small::default()
+    });
+    appender.append(b"one\n").unwrap();
+    appender.append(b"two\nthree\n").unwrap();
+    assert_eq!(appender.target().text, b"two\nthree\n");
 }

@@ -4,10 +4,16 @@
 //! several files or a glob beside.
 
 mod config;
+mod contents;
 mod glob;
 mod identity;
+mod late;
 mod lines;
+mod open;
+mod place;
 mod plan;
+mod rotated;
+mod search;
 mod tail;
 mod task;
 #[cfg(test)]

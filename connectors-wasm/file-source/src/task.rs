@@ -35,6 +35,7 @@ impl Connector for FileSource {
             .alias("FileStreamSourceConnector")
             .alias("org.apache.kafka.connect.file.FileStreamSourceConnector")
             .reads_files("file")
+            .reads_files("rotated.files")
             .exactly_once()
             .replan_every(REPLAN)
     }
@@ -76,8 +77,9 @@ impl SourceTask for FileSource {
         let mut tails = Vec::new();
         for path in config.files()? {
             let partition = Partition::new().with("filename", path.as_str());
-            let position = positions.u64(&partition, "position");
-            tails.push(Tail::new(path, position, config.line_max_bytes));
+            let stored = positions.offset(&partition);
+            let rotated = config.rotated_files.clone();
+            tails.push(Tail::new(path, stored, rotated, config.line_max_bytes));
         }
         Ok(Self {
             topic: config.topic,
@@ -97,15 +99,19 @@ impl SourceTask for FileSource {
         let expected = limits.max_bytes.min(max_records.saturating_mul(USUAL_LINE));
         let mut records = Records::with_capacity(&self.topic, max_records, expected).of_strings();
         let first = self.first.min(self.tails.len());
+        let mut busy = false;
         let (before, from_first) = self.tails.split_at_mut(first);
         for tail in from_first.iter_mut().chain(before) {
             if records.len() >= limits.max_records || records.bytes() >= limits.max_bytes {
                 break;
             }
-            tail.read(&mut records, limits)?;
+            busy |= tail.read(&mut records, limits)?;
         }
         self.first = (self.first + 1).checked_rem(self.tails.len()).unwrap_or(0);
-        if records.is_empty() && !records.has_checkpoints() {
+        if records.says_nothing() {
+            if busy {
+                return Ok(Poll::Idle(Duration::ZERO));
+            }
             let rest = self.rest;
             self.rest = (rest * 2).min(LONG_REST);
             return Ok(Poll::Idle(rest));

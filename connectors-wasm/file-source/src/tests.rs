@@ -10,6 +10,8 @@ use tidegate_sdk::testing::{self, Content, SourceTest};
 
 use crate::FileSource;
 
+mod identity;
+
 struct Setup {
     dir: TempDir,
 }
@@ -43,12 +45,25 @@ impl Setup {
     }
 
     fn start(&self, name: &str) -> SourceTest<FileSource> {
-        SourceTest::start(self.config(&[name])).unwrap()
+        started(self.config(&[name]))
+    }
+
+    fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).unwrap();
     }
 
     fn partition(&self, name: &str) -> Partition {
         Partition::new().with("filename", self.path(name).to_str().unwrap())
     }
+}
+
+/// A task that has stored which files there are; nothing is read before that.
+fn started(config: RawConfig) -> SourceTest<FileSource> {
+    let mut source = SourceTest::<FileSource>::start(config).unwrap();
+    let polled = source.poll().unwrap();
+    assert!(polled.records.is_empty());
+    assert_eq!(polled.store_soon, !polled.checkpoints.is_empty());
+    source
 }
 
 fn position(source: &SourceTest<FileSource>, partition: &Partition) -> Option<u64> {
@@ -76,8 +91,9 @@ fn lines_become_string_records_with_positions() {
     );
     let checkpoint = &polled.checkpoints[0];
     assert_eq!(
-        (checkpoint.rows, checkpoint.offset.to_json()),
-        (3, r#"{"position":10}"#.to_owned())
+        (checkpoint.rows, checkpoint.offset.u64("position")),
+        (3, Some(10)),
+        "as Kafka has it, and of which file it is beside it"
     );
     assert_eq!(checkpoint.partition, setup.partition("a"));
 }
@@ -171,7 +187,7 @@ fn a_rotated_file_is_finished_before_the_new_one() {
 #[test]
 fn a_file_that_comes_later_or_goes_is_waited_for() {
     let setup = Setup::new();
-    let mut source = setup.start("a");
+    let mut source = SourceTest::<FileSource>::start(setup.config(&["a"])).unwrap();
     let first = source.poll().unwrap().rest.unwrap();
     let second = source.poll().unwrap().rest.unwrap();
     assert!(second > first);
@@ -218,11 +234,43 @@ fn long_lines_need_several_reads_and_have_a_limit() {
 
     setup.append("b", &long);
     let config = setup.config(&["b"]).with("line.max.bytes", "65536");
-    let mut source = SourceTest::<FileSource>::start(config).unwrap();
-    let failure = source.poll().unwrap_err();
+    let mut source = started(config);
+    setup.append("b", "\n");
+    setup.append("b", "after\n");
+    let polled = source.drain().unwrap();
+    assert_eq!(polled.values(), ["after"]);
+    assert_eq!(polled.refused.len(), 1);
+    let reason = &polled.refused[0];
     assert!(
-        !failure.is_retriable() && failure.reason().contains("line.max.bytes"),
-        "{failure}"
+        reason.contains("position 0") && reason.contains("line.max.bytes (65536)"),
+        "{reason}"
+    );
+    // Where blocks end makes no difference.
+    setup.append(
+        "b",
+        &format!("{}\nfits\n{}\n", &long[..65_537], &long[..65_536]),
+    );
+    let polled = source.drain().unwrap();
+    assert_eq!((polled.values().len(), polled.refused.len()), (2, 1));
+    assert!(
+        polled.refused[0].contains("position 700007 of"),
+        "{:?}",
+        polled.refused
+    );
+    source.crash().unwrap();
+    assert!(source.drain().unwrap().values().is_empty());
+    // One poll does not read all of a line that never ends.
+    fs::write(setup.path("c"), vec![b'x'; 40 << 20]).unwrap();
+    let config = setup.config(&["c"]).with("line.max.bytes", "65536");
+    let mut source = started(config);
+    let polls = std::iter::from_fn(|| Some(source.poll().unwrap()));
+    let busy = polls.take_while(|polled| polled.rest.is_none_or(|rest| rest.is_zero()));
+    assert_eq!(busy.count(), 2);
+    setup.append("c", "\nnext\n");
+    let polled = source.drain().unwrap();
+    assert_eq!(
+        (polled.values(), polled.refused.len()),
+        (vec!["next".to_owned()], 1)
     );
 }
 
@@ -231,7 +279,7 @@ fn batches_keep_to_every_limit() {
     let setup = Setup::new();
     setup.append("a", &"0123456789\n".repeat(100));
     let config = setup.config(&["a"]).with("batch.size", "7");
-    let mut source = SourceTest::<FileSource>::start(config).unwrap();
+    let mut source = started(config);
     assert_eq!(source.poll().unwrap().records.len(), 7);
     source.limit(3, 1000);
     assert_eq!(source.poll().unwrap().records.len(), 3);
@@ -263,12 +311,11 @@ fn several_files_share_a_task_and_take_turns() {
     let setup = Setup::new();
     setup.append("a", "a1\na2\na3\na4\n");
     setup.append("b", "b1\nb2\n");
-    let mut source = SourceTest::<FileSource>::start(setup.config(&["a", "b"])).unwrap();
+    let mut source = started(setup.config(&["a", "b"]));
     source.limit(3, 1000);
     let polled = source.poll().unwrap();
-    assert_eq!(polled.values(), ["a1", "a2", "a3"]);
-    let polled = source.poll().unwrap();
-    assert_eq!(polled.values(), ["b1", "b2", "a4"]);
+    assert_eq!(polled.values(), ["b1", "b2", "a1"]);
+    assert_eq!(source.poll().unwrap().values(), ["a2", "a3", "a4"]);
     let covered: Vec<_> = polled
         .checkpoints
         .iter()
@@ -343,6 +390,7 @@ fn a_directory_is_refused_by_name() {
     let setup = Setup::new();
     fs::create_dir(setup.path("d")).unwrap();
     File::open(setup.path("d")).unwrap();
-    let failure = setup.start("d").poll().unwrap_err();
+    let mut source = SourceTest::<FileSource>::start(setup.config(&["d"])).unwrap();
+    let failure = source.poll().unwrap_err();
     assert!(failure.reason().contains("/d: "), "{failure}");
 }

@@ -49,6 +49,8 @@ pub struct Records {
     key_schema: Vec<u16>,
     value_schema: Vec<u16>,
     pub(crate) checkpoints: Vec<Checkpoint>,
+    pub(crate) refused: Vec<String>,
+    pub(crate) store_soon: bool,
 }
 
 /// A position that covers the first `rows` rows.
@@ -90,6 +92,8 @@ impl Records {
             key_schema: Vec::new(),
             value_schema: Vec::new(),
             checkpoints: Vec::new(),
+            refused: Vec::new(),
+            store_soon: false,
         }
     }
 
@@ -157,6 +161,18 @@ impl Records {
         });
     }
 
+    /// A record of the source cannot be handled, and is in no row. That fails the task, or with
+    /// `errors.tolerance=all` it is skipped and counted, before a position behind it is stored.
+    pub fn refuse(&mut self, reason: impl Into<String>) {
+        self.refused.push(reason.into());
+    }
+
+    /// Has the positions stored as soon as these records are acked, and not with the next interval:
+    /// for what cannot be found again by the position before.
+    pub fn store_soon(&mut self) {
+        self.store_soon = true;
+    }
+
     /// How many records there are.
     pub fn len(&self) -> usize {
         self.rows
@@ -176,6 +192,11 @@ impl Records {
     /// Whether there is a position.
     pub fn has_checkpoints(&self) -> bool {
         !self.checkpoints.is_empty()
+    }
+
+    /// Whether there is nothing in it that a runtime would have to hear.
+    pub fn says_nothing(&self) -> bool {
+        self.is_empty() && self.checkpoints.is_empty() && self.refused.is_empty()
     }
 
     pub(crate) fn finish(mut self) -> (wire::Columns, Vec<Checkpoint>) {

@@ -53,9 +53,9 @@ pub enum Poll {
 }
 
 impl From<Records> for Poll {
-    /// Records without rows and positions are a short rest.
+    /// Records without rows, positions and refusals are a short rest.
     fn from(records: Records) -> Self {
-        if records.is_empty() && !records.has_checkpoints() {
+        if records.says_nothing() {
             Self::Idle(DEFAULT_REST)
         } else {
             Self::Records(Box::new(records))

@@ -13,6 +13,8 @@ use crate::error::ApiError;
 /// The largest JSON body; configurations are far smaller.
 const MAX_JSON_BYTES: usize = 4 << 20;
 
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// A JSON body.
 pub(crate) struct Json<T>(pub(crate) T);
 
@@ -34,7 +36,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         let bytes = to_bytes(request.into_body(), MAX_JSON_BYTES).await.map_err(|e| {
             ApiError::new(413, format!("the body is not read to its end, or larger than {MAX_JSON_BYTES} bytes: {e}"))
         })?;
-        serde_json::from_slice(&bytes)
+        // Editors of some systems put a byte order mark in front; Kafka Connect reads over it.
+        let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+        serde_json::from_slice(text)
             .map(Self)
             .map_err(|e| ApiError::new(500, format!("the body is not the JSON expected here: {e}")))
     }

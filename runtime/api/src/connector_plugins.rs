@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use serde_json::{Map, Value};
+use tidegate_model::connector_config;
 
 use crate::Api;
 use crate::body::{self, config_map};
@@ -24,14 +25,14 @@ pub(crate) async fn definitions(
     Path(class): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let versions = api.worker.plugin(&class)?;
-    let newest = versions
-        .last()
-        .map(|p| p.description.definitions.as_slice())
-        .unwrap_or_default();
+    let newest = versions.last();
+    let own = newest.map(|p| p.description.definitions.clone());
+    let framework = newest.map(|p| connector_config::definitions(p.kind));
+    let all = own.into_iter().chain(framework).flatten();
     Ok(Json(
         (1..)
-            .zip(newest)
-            .map(|(order, d)| shapes::definition(d, order))
+            .zip(all)
+            .map(|(order, d)| shapes::definition(&d, order))
             .collect(),
     ))
 }

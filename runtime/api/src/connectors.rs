@@ -43,7 +43,6 @@ pub(crate) async fn list(
     State(api): State<Api>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Value>, ApiError> {
-    let names = api.worker.connectors().await?;
     let query = query.unwrap_or_default();
     let expand = |what: &str| {
         query
@@ -52,25 +51,18 @@ pub(crate) async fn list(
     };
     let (with_status, with_info) = (expand("status"), expand("info"));
     if !query.split('&').any(|pair| pair.starts_with("expand=")) {
-        return Ok(Json(json!(names)));
+        return Ok(Json(json!(api.worker.connectors().await?)));
     }
     let mut all = Map::new();
-    for name in names {
+    for (info, status) in api.worker.all_connectors().await? {
         let mut parts = Map::new();
-        // A connector deleted meanwhile is left out, as one that never was.
         if with_status {
-            let Ok(status) = api.worker.status(&name).await else {
-                continue;
-            };
             parts.insert("status".to_owned(), shapes::status(&status));
         }
         if with_info {
-            let Ok(info) = api.worker.info(&name).await else {
-                continue;
-            };
             parts.insert("info".to_owned(), shapes::info(&info));
         }
-        all.insert(name, Value::Object(parts));
+        all.insert(info.name, Value::Object(parts));
     }
     Ok(Json(Value::Object(all)))
 }

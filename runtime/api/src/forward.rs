@@ -36,13 +36,19 @@ const CATCH_UP: Duration = Duration::from_secs(10);
 /// How long a leader may take.
 const ANSWER: Duration = Duration::from_secs(85);
 
+/// How long a connection to the leader may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// Speaks to other workers.
 #[derive(Clone)]
 pub(crate) struct Forwarder(Client<HttpConnector, Body>);
 
 impl Default for Forwarder {
     fn default() -> Self {
-        Self(Client::builder(TokioExecutor::new()).build_http())
+        let mut connector = HttpConnector::new();
+        // A leader whose machine is gone refuses nothing: it is silent.
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        Self(Client::builder(TokioExecutor::new()).build(connector))
     }
 }
 

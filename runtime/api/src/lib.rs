@@ -10,11 +10,11 @@ mod error;
 mod forward;
 mod lifecycle;
 mod offsets;
+mod paths;
 mod plugins;
 mod root;
 mod shapes;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -24,7 +24,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tidegate_worker::Worker;
-use tokio::sync::OnceCell;
 
 use crate::error::ApiError;
 
@@ -36,7 +35,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 pub(crate) struct Api {
     worker: Worker,
     metrics: PrometheusHandle,
-    cluster_id: Arc<OnceCell<String>>,
+    cluster_id: root::ClusterId,
     forwarder: forward::Forwarder,
 }
 
@@ -45,10 +44,10 @@ pub fn router(worker: Worker, metrics: PrometheusHandle) -> Router {
     let api = Api {
         worker,
         metrics,
-        cluster_id: Arc::default(),
+        cluster_id: root::ClusterId::default(),
         forwarder: forward::Forwarder::default(),
     };
-    Router::new()
+    let routes = Router::new()
         .route("/", get(root::root))
         .route("/health", get(root::health))
         .route("/metrics", get(metrics_page))
@@ -101,7 +100,11 @@ pub fn router(worker: Worker, metrics: PrometheusHandle) -> Router {
         .method_not_allowed_fallback(|| async { ApiError::framework(405) })
         .layer(from_fn_with_state(api.clone(), forward::to_leader))
         .layer(from_fn(time_limit))
-        .with_state(api)
+        .with_state(api);
+    // Around the routes: a path is made right before one is looked for.
+    Router::new()
+        .fallback_service(routes)
+        .layer(from_fn(paths::understand))
 }
 
 async fn time_limit(request: Request, next: Next) -> Response {

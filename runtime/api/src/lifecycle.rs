@@ -49,7 +49,11 @@ pub(crate) async fn restart(
     Path(name): Path<String>,
     Query(query): Query<RestartQuery>,
 ) -> Result<Response, ApiError> {
-    let flag = |value: &Option<String>| value.as_deref() == Some("true");
+    let flag = |value: &Option<String>| {
+        value
+            .as_deref()
+            .is_some_and(|v| v.eq_ignore_ascii_case("true"))
+    };
     let (include_tasks, only_failed) = (flag(&query.include_tasks), flag(&query.only_failed));
     let status = api
         .worker

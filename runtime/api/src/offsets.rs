@@ -16,8 +16,7 @@ use crate::error::ApiError;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AlterRequest {
-    #[serde(default)]
-    offsets: Vec<Entry>,
+    offsets: Option<Vec<Entry>>,
 }
 
 #[derive(Deserialize)]
@@ -58,14 +57,15 @@ pub(crate) async fn alter(
     Path(name): Path<String>,
     body::Json(request): body::Json<AlterRequest>,
 ) -> Result<Json<Value>, ApiError> {
-    if request.offsets.is_empty() {
+    let offsets = request.offsets.unwrap_or_default();
+    if offsets.is_empty() {
         return Err(ApiError::new(
             400,
             "Partitions / offsets need to be provided for an alter offsets request",
         ));
     }
     api.worker.must_be_sink(&name).await?;
-    let wanted = request.offsets.into_iter().map(position);
+    let wanted = offsets.into_iter().map(position);
     let wanted = wanted.collect::<Result<Vec<_>, _>>()?;
     api.worker.alter_sink_offsets(&name, wanted).await?;
     Ok(done("altered"))

@@ -1,22 +1,53 @@
 //! What the worker is and how it feels.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use tidegate_worker::Worker;
 
 use crate::Api;
 
 /// As in KIP-1017.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a request waits for the id of Kafka's cluster; it is asked for on behind it.
+const FIRST_ANSWER: Duration = Duration::from_secs(1);
+
+/// Kafka's cluster id, once it is known. One question at a time: while Kafka is away, no request waits
+/// for it but the first.
+#[derive(Clone, Default)]
+pub(crate) struct ClusterId {
+    known: Arc<OnceLock<String>>,
+    asking: Arc<AtomicBool>,
+}
+
+impl ClusterId {
+    async fn get(&self, worker: &Worker) -> Option<String> {
+        if let Some(known) = self.known.get() {
+            return Some(known.clone());
+        }
+        if self.asking.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        let (own, worker) = (self.clone(), worker.clone());
+        let asked = tokio::spawn(async move {
+            if let Some(id) = worker.cluster_id().await {
+                let _ = own.known.set(id);
+            }
+            own.asking.store(false, Ordering::Release);
+        });
+        let _ = tokio::time::timeout(FIRST_ANSWER, asked).await;
+        self.known.get().cloned()
+    }
+}
+
 pub(crate) async fn root(State(api): State<Api>) -> Json<Value> {
-    let asked = api
-        .cluster_id
-        .get_or_try_init(|| async { api.worker.cluster_id().await.ok_or(()) });
-    let kafka_cluster_id = asked.await.ok();
+    let kafka_cluster_id = api.cluster_id.get(&api.worker).await;
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "commit": option_env!("TIDEGATE_COMMIT").unwrap_or("unknown"),

@@ -4,9 +4,12 @@
 //! Trees: `config` (record key -> place and record), `offsets` (connector, NUL, partition ->
 //! offset). Components lie as files beside, since sled keeps large values in its cache.
 
+use std::fs::{File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sled::transaction::ConflictableTransactionError;
 use sled::{Db, Tree};
@@ -21,10 +24,31 @@ const CACHE_BYTES: u64 = 4 << 20;
 /// The key of the last place in the log, in a tree of its own.
 const LAST_PLACE: &[u8] = b"last-place";
 
+/// What a probe writes, in the same tree.
+const PROBE: &[u8] = b"probe";
+
+/// What sled calls a snapshot that it has not finished. Left by a full disk or a power cut, it is taken
+/// for the newest one at the next start, and nothing can be read any more.
+const HALF_SNAPSHOT: &str = ".generating";
+
+/// How long sled may take to close before it can be opened again.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+const CLOSE_PAUSE: Duration = Duration::from_millis(20);
+
 /// A store in a directory.
 #[derive(Clone)]
 pub struct SledStore {
-    tables: Arc<Tables>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    directory: PathBuf,
+    /// None: what was open has failed, and could not be opened again yet.
+    tables: RwLock<Option<Tables>>,
+    /// Whether something failed for the storage's sake since a probe went well.
+    is_failing: AtomicBool,
+    /// Held for as long as the store lives: what is repaired before opening is nobody else's.
+    _lock: File,
 }
 
 struct Tables {
@@ -42,40 +66,26 @@ impl SledStore {
     /// # Errors
     /// If another process has it, or it cannot be read.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        let failed = |reason: String| StoreError::Storage {
-            action: "open the state directory (tidegate.state.directory)",
-            reason: format!("{}: {reason}", directory.display()),
-        };
-        let components = directory.join("plugins");
+        let failed = |reason: String| opening(directory, &reason);
         // Configurations may hold passwords: nobody else is to read them.
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(&components)
+            .create(directory.join("plugins"))
             .map_err(|e| failed(e.to_string()))?;
-        let db = sled::Config::new()
-            .path(directory.join("state"))
-            .cache_capacity(CACHE_BYTES)
-            .open()
-            .map_err(|e| match e {
-                sled::Error::Io(io) if io.kind() == std::io::ErrorKind::WouldBlock => {
-                    failed("another worker uses it".to_owned())
-                }
-                sled::Error::Io(io) if io.to_string().contains("could not acquire lock") => {
-                    failed("another worker uses it".to_owned())
-                }
-                other => failed(other.to_string()),
-            })?;
-        let tree = |name: &str| db.open_tree(name).map_err(|e| failed(e.to_string()));
-        let tables = Tables {
-            config: tree("config")?,
-            meta: tree("meta")?,
-            offsets: tree("offsets")?,
-            components,
-            db,
-        };
+        let lock = File::create(directory.join("lock")).map_err(|e| failed(e.to_string()))?;
+        lock.try_lock().map_err(|e| match e {
+            TryLockError::WouldBlock => failed("another worker uses it".to_owned()),
+            TryLockError::Error(e) => failed(e.to_string()),
+        })?;
+        let tables = Tables::open(directory)?;
         Ok(Self {
-            tables: Arc::new(tables),
+            shared: Arc::new(Shared {
+                directory: directory.to_owned(),
+                tables: RwLock::new(Some(tables)),
+                is_failing: AtomicBool::new(false),
+                _lock: lock,
+            }),
         })
     }
 
@@ -83,11 +93,11 @@ impl SledStore {
     fn blocking<T: Send + 'static>(
         &self,
         action: &'static str,
-        work: impl FnOnce(&Tables) -> Result<T, StoreError> + Send + 'static,
+        work: impl Fn(&Tables) -> Result<T, StoreError> + Send + 'static,
     ) -> StoreFuture<'_, T> {
-        let tables = Arc::clone(&self.tables);
+        let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            tokio::task::spawn_blocking(move || work(&tables))
+            tokio::task::spawn_blocking(move || shared.run(&work))
                 .await
                 .map_err(|e| StoreError::Storage {
                     action,
@@ -95,6 +105,78 @@ impl SledStore {
                 })?
         })
     }
+}
+
+impl Shared {
+    /// After one failed write sled refuses every later one, also when the disk has room again: then it
+    /// is opened anew, and the work is done once more. All work here can be repeated.
+    fn run<T>(&self, work: &impl Fn(&Tables) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let done = self.run_or_open_again(work);
+        if matches!(done, Err(StoreError::Storage { .. })) {
+            self.is_failing.store(true, Ordering::Relaxed);
+        }
+        done
+    }
+
+    /// What was open lets go of its lock a little after it was dropped.
+    fn open_again(&self) -> Result<Tables, StoreError> {
+        let deadline = Instant::now() + CLOSE_TIMEOUT;
+        loop {
+            match Tables::open(&self.directory) {
+                Err(StoreError::Storage { reason, .. })
+                    if reason.contains("could not acquire lock") && Instant::now() < deadline =>
+                {
+                    std::thread::sleep(CLOSE_PAUSE);
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    fn run_or_open_again<T>(
+        &self,
+        work: &impl Fn(&Tables) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let tried = {
+            let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+            tables.as_ref().map(work)
+        };
+        match tried {
+            Some(Err(StoreError::Storage { .. })) | None => {}
+            Some(done) => return done,
+        }
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        // Closed first: sled has a lock of its own on its directory.
+        *tables = None;
+        let opened = self.open_again()?;
+        tracing::info!("opened the state directory again");
+        let done = work(&opened);
+        *tables = Some(opened);
+        done
+    }
+}
+
+fn opening(directory: &Path, reason: &str) -> StoreError {
+    StoreError::Storage {
+        action: "open the state directory (tidegate.state.directory)",
+        reason: format!("{}: {reason}", directory.display()),
+    }
+}
+
+/// Removes snapshots that were never finished. The log they were made from is whole.
+fn remove_half_snapshots(state: &Path) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(state) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(HALF_SNAPSHOT) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn storage<E: ToString>(action: &'static str) -> impl Fn(E) -> StoreError {
@@ -112,6 +194,25 @@ fn damaged<E: ToString>(what: &str) -> impl Fn(E) -> StoreError + '_ {
 }
 
 impl Tables {
+    fn open(directory: &Path) -> Result<Self, StoreError> {
+        let failed = |reason: String| opening(directory, &reason);
+        let state = directory.join("state");
+        remove_half_snapshots(&state).map_err(|e| failed(e.to_string()))?;
+        let db = sled::Config::new()
+            .path(state)
+            .cache_capacity(CACHE_BYTES)
+            .open()
+            .map_err(|e| failed(e.to_string()))?;
+        let tree = |name: &str| db.open_tree(name).map_err(|e| failed(e.to_string()));
+        Ok(Self {
+            config: tree("config")?,
+            meta: tree("meta")?,
+            offsets: tree("offsets")?,
+            components: directory.join("plugins"),
+            db,
+        })
+    }
+
     fn append(&self, records: &[ConfigRecord]) -> Result<Vec<u64>, StoreError> {
         const ACTION: &str = "append to the config log";
         use sled::Transactional;
@@ -192,6 +293,16 @@ impl Tables {
         Ok(())
     }
 
+    /// Writes something that nobody reads.
+    fn probe(&self) -> Result<(), StoreError> {
+        const ACTION: &str = "write to the state directory (tidegate.state.directory)";
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now_ns = now.unwrap_or_default().as_nanos().to_be_bytes();
+        self.meta.insert(PROBE, &now_ns).map_err(storage(ACTION))?;
+        self.db.flush().map_err(storage(ACTION))?;
+        Ok(())
+    }
+
     fn put_component(&self, digest: &str, component: &[u8]) -> Result<(), StoreError> {
         let path = self.components.join(format!("{digest}.wasm"));
         let partial = path.with_extension("partial");
@@ -256,6 +367,18 @@ impl StateStore for SledStore {
         let connector = connector.to_owned();
         self.blocking("commit source offsets", move |tables| {
             tables.commit_offsets(&connector, &positions)
+        })
+    }
+
+    fn probe(&self) -> StoreFuture<'_, ()> {
+        if !self.shared.is_failing.load(Ordering::Relaxed) {
+            return Box::pin(async { Ok(()) });
+        }
+        let probed = self.blocking("write to the state directory", Tables::probe);
+        Box::pin(async move {
+            probed.await?;
+            self.shared.is_failing.store(false, Ordering::Relaxed);
+            Ok(())
         })
     }
 
@@ -346,6 +469,23 @@ mod tests {
         }
         let own = store.offsets("a", None).await.unwrap();
         assert_eq!(own, [(partition(r#"{"f":1}"#), offset(r#"{"n":"a"}"#))]);
+    }
+
+    #[tokio::test]
+    async fn a_half_snapshot_is_no_snapshot() {
+        let directory = tempfile::tempdir().unwrap();
+        let position = vec![(partition(r#"{"f":1}"#), offset(r#"{"n":1}"#))];
+        let commit = |store: SledStore| {
+            let position = position.clone();
+            async move { store.commit_offsets("a", None, position).await }
+        };
+        commit(SledStore::open(directory.path()).unwrap())
+            .await
+            .unwrap();
+        let half = "snap.FFFFFFFFFFFFFFFF.generating";
+        std::fs::write(directory.path().join("state").join(half), b"").unwrap();
+        let store = SledStore::open(directory.path()).unwrap();
+        assert_eq!(store.offsets("a", None).await.unwrap(), position);
     }
 
     #[tokio::test]

@@ -66,6 +66,11 @@ pub trait StateStore: Send + Sync {
         positions: Positions,
     ) -> StoreFuture<'_, ()>;
 
+    /// Whether the store still takes what is written to it.
+    fn probe(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Stores the bytes of a plugin; answers where, for its entry in the log.
     fn put_component(&self, digest: &str, component: Vec<u8>) -> StoreFuture<'_, Vec<i64>>;
 

@@ -2,8 +2,9 @@
 //! at or before it is acked (D1); a batch counts its own.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rdkafka::message::{BorrowedMessage, OwnedMessage};
 use tokio::sync::Notify;
 
 /// What can be done about a record that Kafka did not take. The order is that of precedence: of
@@ -14,6 +15,11 @@ pub enum FailureKind {
     Doomed,
     /// The record itself is at fault (too large, no such partition): sending it again cannot help.
     Record,
+    /// Its batch has a record that the topic does not take, perhaps another one: sent again alone, it
+    /// may be taken.
+    InvalidBatch,
+    /// Its batch is larger than the topic takes: sent again in smaller ones, it may be taken.
+    LargeBatch,
     /// Nothing short of a person can help (no permission).
     Permanent,
     /// Sending it again from the last checkpoint can help.
@@ -23,11 +29,18 @@ pub enum FailureKind {
 /// A record that Kafka did not take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordFailure {
-    /// Kafka's words.
+    /// Where to.
+    pub topic: String,
+    /// Kafka's words, and what to do.
     pub reason: String,
     /// What can be done.
     pub kind: FailureKind,
+    /// What it is known by ([`crate::record_digest`]), if it alone is at fault.
+    pub digest: Option<u64>,
 }
+
+/// Digests that a batch keeps; records beyond are found when they are sent again.
+const MAX_DIGESTS: usize = 10_000;
 
 /// What became of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +51,23 @@ pub enum Outcome {
     Failed(usize, RecordFailure),
 }
 
+#[derive(Debug, Default)]
+struct Failures {
+    count: usize,
+    decisive: Option<RecordFailure>,
+    /// The first record that alone is at fault.
+    at_fault: Option<RecordFailure>,
+    digests: Vec<u64>,
+    refused: Vec<OwnedMessage>,
+}
+
 /// Counts down the records of one batch.
 #[derive(Debug)]
 pub struct BatchAcks {
     outstanding: AtomicUsize,
-    failures: Mutex<(usize, Option<RecordFailure>)>,
+    failures: Mutex<Failures>,
+    /// Whether records of refused batches are kept, to be sent again.
+    keeps_refused: bool,
     /// Shared by all batches of a task: its loop waits for any of them.
     done: Arc<Notify>,
 }
@@ -50,14 +75,40 @@ pub struct BatchAcks {
 impl BatchAcks {
     /// For a batch of `records`; `done` is told when the last of them is answered.
     pub fn new(records: usize, done: Arc<Notify>) -> Arc<Self> {
+        Self::with(records, done, false)
+    }
+
+    fn with(records: usize, done: Arc<Notify>, keeps_refused: bool) -> Arc<Self> {
         if records == 0 {
             done.notify_one();
         }
         Arc::new(Self {
             outstanding: AtomicUsize::new(records),
-            failures: Mutex::new((0, None)),
+            failures: Mutex::default(),
+            keeps_refused,
             done,
         })
+    }
+
+    /// The same; records of which only their batch was refused are kept and can be sent again.
+    pub fn keeping(records: usize, done: Arc<Notify>) -> Arc<Self> {
+        Self::with(records, done, true)
+    }
+
+    /// Records of refused batches, in the order of their partitions.
+    pub fn take_refused(&self) -> Vec<OwnedMessage> {
+        std::mem::take(&mut self.lock().refused)
+    }
+
+    /// The first record that alone is at fault, known before the others are answered: in a transaction
+    /// they may never be.
+    pub fn at_fault(&self) -> Option<RecordFailure> {
+        self.lock().at_fault.clone()
+    }
+
+    /// Digests of records that alone are at fault.
+    pub fn digests(&self) -> Vec<u64> {
+        self.lock().digests.clone()
     }
 
     /// What became of the batch; none while answers are outstanding.
@@ -65,10 +116,10 @@ impl BatchAcks {
         if self.outstanding.load(Ordering::Acquire) > 0 {
             return None;
         }
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(match &*failures {
-            (count, Some(failure)) => Outcome::Failed(*count, failure.clone()),
-            _ => Outcome::Acked,
+        let failures = self.lock();
+        Some(match &failures.decisive {
+            Some(failure) => Outcome::Failed(failures.count, failure.clone()),
+            None => Outcome::Acked,
         })
     }
 
@@ -88,18 +139,41 @@ impl BatchAcks {
 
     /// A record was refused.
     pub fn failed(&self, failure: RecordFailure) {
+        self.refused(failure, None);
+    }
+
+    /// A record was refused; `message` is that record, kept if it may be sent again.
+    pub(crate) fn refused(&self, failure: RecordFailure, message: Option<&BorrowedMessage<'_>>) {
         {
-            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-            failures.0 += 1;
-            if failures
-                .1
+            let mut failures = self.lock();
+            failures.count += 1;
+            if failures.digests.len() < MAX_DIGESTS {
+                failures.digests.extend(failure.digest);
+            }
+            let is_batch = matches!(
+                failure.kind,
+                FailureKind::InvalidBatch | FailureKind::LargeBatch
+            );
+            if let Some(message) = message.filter(|_| is_batch && self.keeps_refused) {
+                failures.refused.push(message.detach());
+            }
+            if failure.kind == FailureKind::Record && failures.at_fault.is_none() {
+                failures.at_fault = Some(failure.clone());
+                self.done.notify_one();
+            }
+            let decides = failures
+                .decisive
                 .as_ref()
-                .is_none_or(|first| first.kind < failure.kind)
-            {
-                failures.1 = Some(failure);
+                .is_none_or(|first| first.kind < failure.kind);
+            if decides {
+                failures.decisive = Some(failure);
             }
         }
         self.answered(1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Rows that are not sent: nothing to wait for.
@@ -135,8 +209,10 @@ mod tests {
     fn a_failure_that_may_pass_is_not_hidden() {
         let acks = BatchAcks::new(2, Arc::default());
         let failure = |kind| RecordFailure {
+            topic: "t".into(),
             reason: "x".into(),
             kind,
+            digest: None,
         };
         acks.failed(failure(FailureKind::Transient));
         acks.failed(failure(FailureKind::Record));
@@ -150,8 +226,10 @@ mod tests {
     fn what_doomed_the_others_is_the_reason() {
         let acks = BatchAcks::new(3, Arc::default());
         let failure = |kind| RecordFailure {
+            topic: "t".into(),
             reason: "x".into(),
             kind,
+            digest: None,
         };
         for kind in [
             FailureKind::Doomed,

@@ -54,6 +54,18 @@ pub enum ClientConfigError {
     },
 }
 
+impl ClientConfigError {
+    /// The key that is wrong, if it is one.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Jaas(_) => Some("sasl.jaas.config"),
+            Self::Store { key, .. } => Some(key),
+            Self::WorkerOnly { key } | Self::Value { key, .. } => Some(key),
+            Self::Client(_) => None,
+        }
+    }
+}
+
 /// Settings in librdkafka's words, and those that have no meaning here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Translated {
@@ -144,6 +156,7 @@ pub fn translate(java: &ConfigMap, kind: ClientKind) -> Result<Translated, Clien
                 set("queue.buffering.max.kbytes", &kbytes.to_string());
             }
             "acks" if value == "-1" => set("acks", "all"),
+            "auto.offset.reset" if value == "none" => set(key, "error"),
             "partition.assignment.strategy" => set(key, &strategies(value)),
             // Ours: how many rows a put holds. The consumer reads it before translation.
             "max.poll.records" => {}

@@ -6,13 +6,25 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::admin::AdminClient;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tidegate_model::config::ConfigMap;
 
+use crate::batching::Batching;
 use crate::client_config::{ClientConfigError, ClientKind, check_overrides, translate};
 use crate::embedded::EmbeddedKafka;
 use crate::producer::{ProducerHandle, SharedProducer};
 use crate::retention::Retention;
+use crate::topics::AdminContext;
+
+/// What every client has unless the worker or the connector says otherwise. librdkafka waits for a
+/// broker that is silent for a minute, and half a minute for one that does not take a connection: all
+/// that it leads would stand still for as long.
+const DEFAULTS: [(&str, &str); 3] = [
+    ("client.id", "tidegate"),
+    ("socket.timeout.ms", "15000"),
+    ("socket.connection.setup.timeout.ms", "5000"),
+];
 
 /// What went wrong with Kafka.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -104,6 +116,7 @@ pub(crate) struct Inner {
     /// How many consumers share the fetch budget.
     pub(crate) consumers: AtomicU64,
     producers: Mutex<HashMap<BTreeMap<String, String>, Weak<SharedProducer>>>,
+    pub(crate) admin: Mutex<Option<Arc<AdminClient<AdminContext>>>>,
 }
 
 impl Kafka {
@@ -118,6 +131,7 @@ impl Kafka {
             retention,
             consumers: AtomicU64::new(0),
             producers: Mutex::default(),
+            admin: Mutex::default(),
         }));
         let mut ignored = Vec::new();
         for kind in [
@@ -183,8 +197,10 @@ impl Kafka {
                 place: place.to_owned(),
                 source: ClientConfigError::Client(e.to_string()),
             })?;
-        all.entry("client.id".to_owned())
-            .or_insert_with(|| "tidegate".to_owned());
+        for (key, value) in DEFAULTS {
+            let default = || value.to_owned();
+            all.entry(key.to_owned()).or_insert_with(default);
+        }
         Ok((all, translated.ignored))
     }
 
@@ -193,7 +209,20 @@ impl Kafka {
     /// # Errors
     /// [`KafkaError`] if the settings are wrong.
     pub fn producer(&self, overrides: &ConfigMap) -> Result<ProducerHandle, KafkaError> {
-        let (settings, _) = self.client_config(ClientKind::Producer, overrides)?;
+        self.producer_with(overrides, Batching::Wide)
+    }
+
+    /// The same, with other batches.
+    ///
+    /// # Errors
+    /// [`KafkaError`] if the settings are wrong.
+    pub fn producer_with(
+        &self,
+        overrides: &ConfigMap,
+        batching: Batching,
+    ) -> Result<ProducerHandle, KafkaError> {
+        let (mut settings, _) = self.client_config(ClientKind::Producer, overrides)?;
+        batching.apply(&mut settings);
         let mut producers = self
             .0
             .producers
@@ -205,7 +234,11 @@ impl Kafka {
             return Ok(ProducerHandle(producer));
         }
         producers.retain(|_, producer| producer.strong_count() > 0);
-        let producer = Arc::new(SharedProducer::new(&settings, self.0.retention.clone())?);
+        let producer = Arc::new(SharedProducer::new(
+            &settings,
+            batching,
+            self.0.retention.clone(),
+        )?);
         producers.insert(settings, Arc::downgrade(&producer));
         Ok(ProducerHandle(producer))
     }

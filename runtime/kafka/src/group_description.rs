@@ -1,8 +1,10 @@
 //! Who is in a consumer group, and who holds or held leases in it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError as RdKafkaError, RDKafkaErrorCode};
+use rdkafka::groups::GroupList;
 use tidegate_model::config::ConfigMap;
 
 use crate::client_config::ClientKind;
@@ -11,6 +13,10 @@ use crate::group_offsets::{GroupSettings, blocking};
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a coordinator may take to read its groups after it has come up.
+const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(120);
+const COORDINATOR_PAUSE: Duration = Duration::from_millis(250);
 
 /// A group as its coordinator has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +38,34 @@ pub struct GroupMember {
     pub host: String,
 }
 
+/// Asks for a group; a coordinator that has just come up reads the groups first, and says so.
+fn group_list(client: &BaseConsumer, group: &str) -> Result<GroupList, RdKafkaError> {
+    use RDKafkaErrorCode as Code;
+    let deadline = Instant::now() + COORDINATOR_TIMEOUT;
+    let mut told = false;
+    loop {
+        let error = match client.fetch_group_list(Some(group), TIMEOUT) {
+            Ok(list) => return Ok(list),
+            Err(error) => error,
+        };
+        let passes = matches!(
+            error.rdkafka_error_code(),
+            Some(
+                Code::CoordinatorLoadInProgress
+                    | Code::CoordinatorNotAvailable
+                    | Code::NotCoordinator
+            )
+        );
+        if !passes || Instant::now() >= deadline {
+            return Err(error);
+        }
+        if !std::mem::replace(&mut told, true) {
+            tracing::info!(group, "wait for the group's coordinator: {error}");
+        }
+        std::thread::sleep(COORDINATOR_PAUSE);
+    }
+}
+
 impl Kafka {
     /// The group; none if there is no such group.
     ///
@@ -44,9 +78,8 @@ impl Kafka {
         let (kafka, group) = (self.clone(), group.to_owned());
         blocking(move || {
             let client = kafka.group_client(ClientKind::Admin, &ConfigMap::new(), None)?;
-            let list = client
-                .fetch_group_list(Some(&group), TIMEOUT)
-                .map_err(|e| kafka.unreachable(e.to_string()))?;
+            let list = group_list(&client, &group)
+                .map_err(|e| kafka.unreachable_for(COORDINATOR_TIMEOUT, e.to_string()))?;
             let found = list.groups().iter().find(|found| found.name() == group);
             // A group that never was is described as dead.
             let found = found.filter(|found| found.state() != "Dead");

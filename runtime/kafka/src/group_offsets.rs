@@ -198,10 +198,14 @@ impl Kafka {
     }
 
     pub(crate) fn unreachable(&self, reason: String) -> KafkaError {
+        self.unreachable_for(TIMEOUT, reason)
+    }
+
+    pub(crate) fn unreachable_for(&self, waited: Duration, reason: String) -> KafkaError {
         let servers = self.0.settings.common.get("bootstrap.servers").cloned();
         KafkaError::Unreachable {
             bootstrap_servers: servers.unwrap_or_default(),
-            seconds: TIMEOUT.as_secs(),
+            seconds: waited.as_secs(),
             reason,
         }
     }

@@ -2,6 +2,7 @@
 //! embedded cluster of `tidegate dev`. No other crate knows rdkafka.
 
 mod acks;
+mod batching;
 mod client_config;
 mod cluster;
 mod consumer;
@@ -21,6 +22,7 @@ mod rebalance;
 mod record_batch;
 mod records_at;
 mod recreated;
+mod refusal;
 mod retention;
 mod state_producer;
 mod tail_thread;
@@ -29,6 +31,7 @@ mod topics;
 mod transactions;
 
 pub use acks::{BatchAcks, FailureKind, Outcome, RecordFailure};
+pub use batching::{Batching, record_digest};
 pub use client_config::{ClientConfigError, ClientKind, Translated, translate};
 pub use cluster::{Kafka, KafkaError, KafkaSettings};
 pub use consumer::{BEGINNING, ConsumerEvent, ConsumerSettings, SinkConsumer, StartPositions};

@@ -8,27 +8,31 @@ use std::time::Duration;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as RdKafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, Message, OwnedHeaders};
+use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use tidegate_model::batch::{HeaderEntry, Headers};
 use tidegate_model::columns::ByteColumn;
 
-use crate::acks::{BatchAcks, FailureKind, RecordFailure};
+use crate::acks::BatchAcks;
+use crate::batching::Batching;
 use crate::cluster::{KafkaError, client_config};
 use crate::quiet::QuietLog;
+use crate::refusal::{local_refusal, refusal};
 use crate::retention::{Retention, record_bytes};
 
 /// How long to wait when librdkafka's queue is full; acks free it in about this time.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
 
 /// What producers have unless the worker or the connector says otherwise.
-const DEFAULTS: [(&str, &str); 9] = [
+const DEFAULTS: [(&str, &str); 10] = [
     ("enable.idempotence", "true"),
     ("acks", "all"),
     // Java's partitioner: librdkafka's own default would send keys to other partitions.
     ("partitioner", "murmur2_random"),
     ("linger.ms", "5"),
     ("batch.size", "1000000"),
+    // Java's: librdkafka's own would refuse records that its users send every day.
+    ("message.max.bytes", "1048576"),
     ("queue.buffering.max.kbytes", "32768"),
     // The queue is shared: its bound is in bytes, and each task's share is below it.
     ("queue.buffering.max.messages", "1000000"),
@@ -74,6 +78,7 @@ pub(crate) struct SharedProducer {
 pub(crate) struct AckContext {
     log: QuietLog,
     retention: Option<Arc<Retention>>,
+    batching: Batching,
 }
 
 impl ClientContext for AckContext {
@@ -98,43 +103,19 @@ impl ProducerContext for AckContext {
                 }
                 acks.acked();
             }
-            Err((error, _)) => acks.failed(failure(error)),
+            Err((error, message)) => {
+                let failure = refusal(error, message, self.batching);
+                acks.refused(failure, Some(message));
+            }
         }
     }
 }
 
-fn failure(error: &RdKafkaError) -> RecordFailure {
-    use RDKafkaErrorCode as Code;
-    let kind = match error.rdkafka_error_code() {
-        Some(
-            Code::MessageSizeTooLarge
-            | Code::UnknownPartition
-            | Code::InvalidTimestamp
-            | Code::InvalidMessage
-            | Code::InvalidMessageSize
-            | Code::InvalidTopic
-            | Code::InvalidRecord,
-        ) => FailureKind::Record,
-        Some(
-            Code::TopicAuthorizationFailed
-            | Code::TransactionalIdAuthorizationFailed
-            | Code::ClusterAuthorizationFailed
-            | Code::Authentication
-            | Code::SaslAuthenticationFailed,
-        ) => FailureKind::Permanent,
-        // What librdkafka answers in a transaction that can only be aborted.
-        Some(Code::State | Code::PurgeQueue | Code::PurgeInflight) => FailureKind::Doomed,
-        _ => FailureKind::Transient,
-    };
-    RecordFailure {
-        reason: error.to_string(),
-        kind,
-    }
-}
-
 impl SharedProducer {
+    /// `batching` is in the settings already; it tells what refusals mean.
     pub(crate) fn new(
         settings: &BTreeMap<String, String>,
+        batching: Batching,
         retention: Option<Arc<Retention>>,
     ) -> Result<Self, KafkaError> {
         let mut all: BTreeMap<String, String> = DEFAULTS
@@ -153,6 +134,7 @@ impl SharedProducer {
             .create_with_context(AckContext {
                 log: QuietLog::default(),
                 retention,
+                batching,
             })
             .map_err(|e| KafkaError::Client {
                 client: "producer",
@@ -190,7 +172,6 @@ impl ProducerHandle {
         range: Range<usize>,
         acks: &Arc<BatchAcks>,
     ) -> Result<(), ProduceError> {
-        let producer = &self.0.producer;
         let mut headers = rows.headers.map(Headers::rows);
         let before = rows
             .skip
@@ -219,25 +200,55 @@ impl ProducerHandle {
             record.partition = rows.partitions.get(row).copied().filter(|p| *p >= 0);
             record.timestamp = rows.timestamps.get(row).copied().filter(|ms| *ms >= 0);
             record.headers = row_headers.and_then(owned);
-            loop {
-                match producer.send(record) {
-                    Ok(()) => break,
-                    Err((RdKafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
-                        record = again;
-                        tokio::time::sleep(QUEUE_FULL_PAUSE).await;
-                    }
-                    Err((error, _)) => {
-                        if let Some((_, reason)) = producer.client().fatal_error() {
-                            return Err(ProduceError::Fatal(reason));
-                        }
-                        acks.failed(failure(&error));
-                        break;
-                    }
-                }
-            }
+            self.send(record).await?;
         }
         acks.skip(skipped);
         Ok(())
+    }
+
+    /// Queues records once more whose batches were refused; `acks` hears of each of them.
+    ///
+    /// # Errors
+    /// As [`ProducerHandle::produce`].
+    pub async fn produce_again(
+        &self,
+        records: &[OwnedMessage],
+        acks: &Arc<BatchAcks>,
+    ) -> Result<(), ProduceError> {
+        for message in records {
+            let mut record = BaseRecord::with_opaque_to(message.topic(), Arc::clone(acks));
+            record.key = message.key();
+            record.payload = message.payload();
+            record.timestamp = message.timestamp().to_millis();
+            record.headers = message.headers().cloned();
+            self.send(record).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        mut record: BaseRecord<'_, [u8], [u8], Arc<BatchAcks>>,
+    ) -> Result<(), ProduceError> {
+        let producer = &self.0.producer;
+        loop {
+            match producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((RdKafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
+                    record = again;
+                    tokio::time::sleep(QUEUE_FULL_PAUSE).await;
+                }
+                Err((error, refused)) => {
+                    if let Some((_, reason)) = producer.client().fatal_error() {
+                        return Err(ProduceError::Fatal(reason));
+                    }
+                    let (topic, key, value) = (refused.topic, refused.key, refused.payload);
+                    let failure = local_refusal(&error, topic, key, value);
+                    refused.delivery_opaque.failed(failure);
+                    return Ok(());
+                }
+            }
+        }
     }
 
     /// Whether the producer will never send again.

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
 use crate::acks::BatchAcks;
+use crate::batching::Batching;
 use crate::client_config::ClientKind;
 use crate::cluster::{Kafka, KafkaError};
 use crate::producer::{ProduceError, ProducerHandle, Rows, SharedProducer};
@@ -100,13 +101,16 @@ impl TransactionalProducer {
         kafka: &Kafka,
         transactional_id: &str,
         overrides: &ConfigMap,
+        batching: Batching,
         transaction_timeout: Duration,
         timeout: Duration,
     ) -> Result<Self, TransactionError> {
-        let (settings, _) = kafka.client_config(ClientKind::Producer, overrides)?;
+        let (mut settings, _) = kafka.client_config(ClientKind::Producer, overrides)?;
+        batching.apply(&mut settings);
         let settings = transactional(settings, transactional_id, transaction_timeout);
         let retention = kafka.0.retention.clone();
-        let made = spawn_blocking(move || SharedProducer::new(&settings, retention)).await;
+        let made =
+            spawn_blocking(move || SharedProducer::new(&settings, batching, retention)).await;
         let made = made.map_err(|e| KafkaError::Client {
             client: "producer",
             reason: e.to_string(),
@@ -370,8 +374,14 @@ impl Kafka {
 
     async fn fence_one(&self, id: &str) -> Result<(), KafkaError> {
         let none = ConfigMap::new();
-        let opened =
-            TransactionalProducer::open(self, id, &none, FENCE_TRANSACTION_TIMEOUT, FENCE_TIMEOUT);
+        let opened = TransactionalProducer::open(
+            self,
+            id,
+            &none,
+            Batching::Wide,
+            FENCE_TRANSACTION_TIMEOUT,
+            FENCE_TIMEOUT,
+        );
         match opened.await {
             Ok(_) => Ok(()),
             Err(TransactionError::Client(error)) => Err(error),
@@ -416,7 +426,7 @@ mod tests {
         ] {
             let settings = of(&[(key, wanted)]);
             assert_eq!(settings[key], taken, "{key}={wanted}");
-            SharedProducer::new(&settings, None).unwrap();
+            SharedProducer::new(&settings, Batching::Wide, None).unwrap();
         }
         assert_eq!(of(&[])["delivery.timeout.ms"], "60000");
     }

@@ -115,4 +115,8 @@ pub struct SourceBatch {
     pub schemas: Vec<String>,
     /// Positions, by ascending `rows`.
     pub checkpoints: Vec<Checkpoint>,
+    /// Records that are in no row because the guest could not handle them: why.
+    pub refused: Vec<String>,
+    /// Whether the positions shall be stored as soon as the records are acked.
+    pub store_soon: bool,
 }

@@ -150,6 +150,12 @@ impl ConnectorConfig {
             PluginKind::Sink => match sink_topics(config) {
                 Ok(topics) => Some(topics),
                 Err(message) => {
+                    // Whichever of them the user looks at says so.
+                    let both = ["topics", "topics.regex"]
+                        .map(|key| config.get(key).is_some_and(|v| !v.trim().is_empty()));
+                    if both == [true, true] {
+                        problem("topics.regex", message.clone());
+                    }
                     problem("topics", message);
                     None
                 }
@@ -406,6 +412,57 @@ pub fn definitions(kind: PluginKind) -> Vec<Definition> {
             errors,
             Some("false"),
             "Whether each skipped record is logged with its place and the reason.",
+        ),
+        define(
+            "errors.log.include.messages",
+            "boolean",
+            "medium",
+            errors,
+            Some("false"),
+            "Accepted; what is logged of a record never holds its contents.",
+        ),
+        define(
+            "errors.retry.timeout",
+            "long",
+            "medium",
+            errors,
+            Some("0"),
+            "Accepted; operations on records here either work or fail for good.",
+        ),
+        define(
+            "errors.retry.delay.max.ms",
+            "long",
+            "medium",
+            errors,
+            Some("60000"),
+            "Accepted, as errors.retry.timeout.",
+        ),
+        define(
+            "tasks.max.enforce",
+            "boolean",
+            "low",
+            common,
+            Some("true"),
+            "Accepted; a plugin never gets more than tasks.max tasks.",
+        ),
+        Definition {
+            choices: vec!["none".to_owned(), "restart".to_owned()],
+            ..define(
+                "config.action.reload",
+                "string",
+                "low",
+                common,
+                Some("restart"),
+                "Accepted; it is for configuration providers, which do not work yet.",
+            )
+        },
+        define(
+            "header.converter",
+            "class",
+            "low",
+            common,
+            Some("org.apache.kafka.connect.storage.SimpleHeaderConverter"),
+            "Headers are passed on as they are; SimpleHeaderConverter and ByteArrayConverter are accepted.",
         ),
         define(
             RestartPolicy::KEYS[0],

@@ -48,6 +48,7 @@ pub mod source {
             "tidegate:connect/records": super::plugin::tidegate::connect::records,
             "tidegate:connect/sql": super::plugin::tidegate::connect::sql,
             "tidegate:connect/log": super::plugin::tidegate::connect::log,
+            "tidegate:connect/intake": super::plugin::tidegate::connect::intake,
         },
     });
 }
@@ -71,8 +72,9 @@ pub mod sink {
             "tidegate:connect/records": super::plugin::tidegate::connect::records,
             "tidegate:connect/sql": super::plugin::tidegate::connect::sql,
             "tidegate:connect/log": super::plugin::tidegate::connect::log,
+            "tidegate:connect/intake": super::plugin::tidegate::connect::intake,
         },
     });
 }
 
-pub use plugin::tidegate::connect::{log, records, sql, types};
+pub use plugin::tidegate::connect::{intake, log, records, sql, types};

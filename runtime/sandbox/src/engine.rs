@@ -12,6 +12,7 @@ use wasmtime::{Config, Engine};
 use crate::bindings;
 use crate::compile::{Compiler, CompilerCommand};
 use crate::limits::Limits;
+use crate::links;
 use crate::state::HostState;
 
 /// How often guests give control back; also the grain of CPU limits.
@@ -99,6 +100,9 @@ impl Sandbox {
     pub fn new(options: SandboxOptions) -> Result<Self, SandboxError> {
         let engine = Engine::new(&config()).map_err(|e| SandboxError::Engine(format!("{e:#}")))?;
         let linker = linker(&engine).map_err(|e| SandboxError::Engine(format!("{e:#}")))?;
+        let compiler = Compiler::new(&engine, options.compiler, options.cache_directory)?;
+        start_ticker(&engine).map_err(SandboxError::Threads)?;
+        // Last: dropped by an error that comes after it, a runtime panics in its async caller.
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let guests = Builder::new_multi_thread()
             .worker_threads(cores.saturating_sub(1).max(1))
@@ -106,8 +110,6 @@ impl Sandbox {
             .enable_all()
             .build()
             .map_err(SandboxError::Threads)?;
-        let compiler = Compiler::new(&engine, options.compiler, options.cache_directory)?;
-        start_ticker(&engine).map_err(SandboxError::Threads)?;
         let shared = Shared {
             engine,
             linker,
@@ -124,6 +126,7 @@ impl Sandbox {
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    links::add_to_linker(&mut linker)?;
     bindings::plugin::Plugin::add_to_linker::<_, wasmtime::component::HasSelf<HostState>>(
         &mut linker,
         |state| state,

@@ -14,6 +14,7 @@ use crate::bindings::types;
 use crate::call::Instance;
 use crate::engine::Shared;
 use crate::error::CallError;
+use crate::host_intake::Said;
 use crate::plugin::{config_to_guest, positions_to_guest};
 use crate::source_columns;
 use crate::state::{HostState, TaskContext, TaskSetup};
@@ -87,20 +88,30 @@ impl SourceTask {
             .instance
             .call("poll", move |store, guest| {
                 Box::pin(async move {
-                    guest
+                    let polled = guest
                         .tidegate_connect_source_task()
-                        .call_poll(store, max_records, max_bytes)
-                        .await
+                        .call_poll(&mut *store, max_records, max_bytes)
+                        .await?;
+                    // What was said in a poll without records waits for the next one with some.
+                    let said = match polled {
+                        Ok(wit::Polled::Records(_)) => std::mem::take(&mut store.data_mut().said),
+                        _ => Said::default(),
+                    };
+                    Ok(polled.map(|polled| (polled, said)))
                 })
             })
             .await??;
+        let (polled, said) = polled;
         match polled {
             wit::Polled::Records((wit::Rows::Built(columns), checkpoints)) => {
                 let batch = source_columns::batch(columns, checkpoints, self.own_transactions);
                 if batch.is_err() {
                     self.instance.discard();
                 }
-                batch.map(|batch| Polled::Records(Box::new(batch)))
+                let mut batch = batch?;
+                batch.refused = said.refused;
+                batch.store_soon = said.store_soon;
+                Ok(Polled::Records(Box::new(batch)))
             }
             wit::Polled::Records((wit::Rows::Held(_), _)) => {
                 self.instance.discard();

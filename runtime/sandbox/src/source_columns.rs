@@ -107,6 +107,8 @@ pub(crate) fn batch(
         headers,
         schemas: columns.schemas,
         checkpoints: positions(rows, checkpoints, own_transactions)?,
+        refused: Vec::new(),
+        store_soon: false,
     })
 }
 

@@ -12,8 +12,10 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::CallError;
 use crate::cpu_meter::CpuMeter;
+use crate::host_intake::Said;
 use crate::host_log::LogBudget;
 use crate::limits::{Limits, MemoryMeter};
+use crate::links::Roots;
 use crate::sql::{SqlError, SqlSession};
 use crate::wasi::{self, DirectoryGrant};
 
@@ -49,6 +51,7 @@ pub struct TaskSetup {
 
 pub(crate) struct HostState {
     wasi: WasiCtx,
+    pub(crate) roots: Roots,
     pub(crate) table: ResourceTable,
     pub(crate) meter: MemoryMeter,
     pub(crate) id: TaskId,
@@ -57,12 +60,15 @@ pub(crate) struct HostState {
     pub(crate) sql: Arc<dyn SqlSession>,
     /// Rows of the current put that a database refused, with its words.
     pub(crate) refused: BTreeMap<u32, String>,
+    /// What a source said in its polls since it last answered records.
+    pub(crate) said: Said,
 }
 
 impl HostState {
     pub(crate) fn new(setup: &TaskSetup) -> Result<Self, CallError> {
         Ok(Self {
             wasi: wasi::context(&setup.context.id, &setup.directories)?,
+            roots: Roots::of(&setup.directories),
             table: ResourceTable::new(),
             meter: MemoryMeter::new(setup.limits.memory_bytes),
             id: setup.context.id.clone(),
@@ -70,6 +76,7 @@ impl HostState {
             log: LogBudget::new(setup.limits.log_lines_per_second),
             sql: Arc::clone(&setup.sql),
             refused: BTreeMap::new(),
+            said: Said::default(),
         })
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_kafka::{
-    BatchAcks, FailureKind, Kafka, KafkaError, Outcome, ProducerHandle, RecordBatch, Rows,
-    TopicSpec,
+    BatchAcks, Batching, FailureKind, Kafka, KafkaError, Outcome, ProducerHandle, RecordBatch,
+    RecordFailure, Rows, TopicSpec,
 };
 use tidegate_model::batch::Headers;
 use tidegate_model::columns::ByteColumn;
@@ -47,6 +47,7 @@ pub(crate) enum DeadLetterError {
 
 /// The way to the queue of one task.
 pub(crate) struct DeadLetters {
+    kafka: Kafka,
     queue: DeadLetterQueue,
     producer: ProducerHandle,
     id: TaskId,
@@ -74,6 +75,7 @@ impl DeadLetters {
             .await
             .map_err(cannot_make)?;
         Ok(Some(Self {
+            kafka: kafka.clone(),
             queue,
             producer: kafka.producer(&config.producer_overrides)?,
             id: id.clone(),
@@ -89,7 +91,7 @@ impl DeadLetters {
     ) -> Result<(), DeadLetterError> {
         let rows = self.rows(original, letters);
         let count = rows.keys.len();
-        let acks = BatchAcks::new(count, Arc::new(Notify::new()));
+        let acks = BatchAcks::keeping(count, Arc::new(Notify::new()));
         let topics = [self.queue.topic.clone()];
         let produced = self.producer.produce(
             Rows {
@@ -110,7 +112,12 @@ impl DeadLetters {
         };
         let outcome = timeout(ACK_TIMEOUT, async {
             produced.await.map_err(|e| transient(e.to_string()))?;
-            Ok(acks.finished().await)
+            match acks.finished().await {
+                Outcome::Failed(failed, failure) if is_of_batch(failure.kind) => {
+                    self.send_alone(&acks, failed, failure).await
+                }
+                outcome => Ok(outcome),
+            }
         });
         match outcome.await {
             Ok(Ok(Outcome::Acked)) => {
@@ -120,7 +127,10 @@ impl DeadLetters {
             }
             Ok(Ok(Outcome::Failed(_, failure))) => match failure.kind {
                 FailureKind::Transient | FailureKind::Doomed => Err(transient(failure.reason)),
-                FailureKind::Record | FailureKind::Permanent => Err(DeadLetterError::Permanent {
+                FailureKind::Record
+                | FailureKind::InvalidBatch
+                | FailureKind::LargeBatch
+                | FailureKind::Permanent => Err(DeadLetterError::Permanent {
                     topic: self.queue.topic.clone(),
                     reason: failure.reason,
                 }),
@@ -130,6 +140,32 @@ impl DeadLetters {
                 "no ack within {} s",
                 ACK_TIMEOUT.as_secs()
             ))),
+        }
+    }
+
+    /// Sends letters of refused batches again, one by one: their order is of no interest, and a batch's
+    /// refusal says nothing of one letter.
+    async fn send_alone(
+        &self,
+        acks: &BatchAcks,
+        failed: usize,
+        failure: RecordFailure,
+    ) -> Result<Outcome, DeadLetterError> {
+        let refused = acks.take_refused();
+        let transient = |reason: String| DeadLetterError::Transient {
+            topic: self.queue.topic.clone(),
+            reason,
+        };
+        let overrides = &self.config.producer_overrides;
+        let producer = self.kafka.producer_with(overrides, Batching::Single);
+        let producer = producer.map_err(|e| transient(e.to_string()))?;
+        let again = BatchAcks::new(refused.len(), Arc::new(Notify::new()));
+        let produced = producer.produce_again(&refused, &again).await;
+        produced.map_err(|e| transient(e.to_string()))?;
+        match again.finished().await {
+            // Others of them were refused for their own fault.
+            Outcome::Acked if failed > refused.len() => Ok(Outcome::Failed(failed, failure)),
+            outcome => Ok(outcome),
         }
     }
 
@@ -203,6 +239,10 @@ impl DeadLetters {
             ("exception.stacktrace", letter.reason.clone()),
         ]
     }
+}
+
+fn is_of_batch(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::InvalidBatch | FailureKind::LargeBatch)
 }
 
 fn cannot_make(error: KafkaError) -> TaskError {

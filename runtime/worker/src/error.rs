@@ -15,6 +15,25 @@ pub enum TaskError {
     /// Starting again from the last committed position can help; the worker does so by itself.
     #[error("{0}")]
     Recoverable(String),
+    /// Kafka refused a whole batch of records for a topic: they are sent again in smaller ones.
+    #[error("{reason}")]
+    BatchRefused {
+        /// Where to.
+        topic: String,
+        /// Whether it was too large; else a record in it was at fault.
+        is_large: bool,
+        /// Kafka's words.
+        reason: String,
+    },
+    /// Kafka refused records in a transaction, and the user wants them skipped: the transaction is
+    /// repeated without them.
+    #[error("{reason}")]
+    RecordsRefused {
+        /// What they are known by.
+        digests: Vec<u64>,
+        /// Kafka's words about one of them.
+        reason: String,
+    },
     /// Somebody else has opened the task's transactional id. It may be the rightful owner, so the
     /// worker starts the task again only after a while, if it is then still its own (D4).
     #[error("{0}")]

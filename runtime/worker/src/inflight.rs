@@ -19,13 +19,27 @@ const POSITION_BYTES: usize = 64;
 
 struct Sent {
     acks: Arc<BatchAcks>,
+    /// Records that were handed to the producer.
+    records: usize,
     bytes: usize,
     checkpoints: Vec<Checkpoint>,
+    store_soon: bool,
+}
+
+/// What is done about records that Kafka refuses for their own fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AtFault {
+    /// They end the task.
+    Fail,
+    /// They are skipped and counted, as the user said.
+    Skip,
 }
 
 /// What the acks of the oldest batches told.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reaped {
+    /// Records that Kafka has.
+    pub(crate) acked: usize,
     /// Records that Kafka refused for their own fault, and why the last of them.
     pub(crate) refused: usize,
     pub(crate) reason: String,
@@ -38,6 +52,8 @@ pub(crate) struct InFlight {
     /// The last acked position of each partition, not committed yet.
     committable: BTreeMap<SourcePartition, SourceOffset>,
     committable_bytes: usize,
+    /// Among these positions is one that the guest wants stored soon.
+    store_soon: bool,
 }
 
 impl InFlight {
@@ -52,29 +68,40 @@ impl InFlight {
     pub(crate) fn push(
         &mut self,
         acks: Arc<BatchAcks>,
+        records: usize,
         bytes: usize,
         checkpoints: Vec<Checkpoint>,
+        store_soon: bool,
     ) {
         let bytes = bytes + checkpoints.iter().map(checkpoint_bytes).sum::<usize>();
         self.bytes += bytes;
         self.sent.push_back(Sent {
             acks,
+            records,
             bytes,
             checkpoints,
+            store_soon,
         });
     }
 
-    /// Takes finished batches off the front. `tolerate`: records at fault are skipped and counted,
-    /// else they end the task; anything else ends it either way, before its positions count.
-    pub(crate) fn reap(&mut self, tolerate: bool) -> Result<Reaped, TaskError> {
+    /// Takes finished batches off the front. What ends the task does so before its positions count.
+    pub(crate) fn reap(&mut self, records_at_fault: AtFault) -> Result<Reaped, TaskError> {
         let mut reaped = Reaped::default();
         while let Some(outcome) = self.sent.front().and_then(|sent| sent.acks.outcome()) {
+            let mut refused = 0;
             if let Outcome::Failed(count, failure) = outcome {
                 let text = format!("produce {count} record(s): {}", failure.reason);
                 match failure.kind {
-                    FailureKind::Record if tolerate => {
-                        reaped.refused += count;
+                    FailureKind::Record if records_at_fault == AtFault::Skip => {
+                        refused = count;
                         reaped.reason = failure.reason;
+                    }
+                    FailureKind::InvalidBatch | FailureKind::LargeBatch => {
+                        return Err(TaskError::BatchRefused {
+                            topic: failure.topic,
+                            is_large: failure.kind == FailureKind::LargeBatch,
+                            reason: text,
+                        });
                     }
                     FailureKind::Record | FailureKind::Permanent => {
                         return Err(TaskError::Failed(text));
@@ -84,14 +111,31 @@ impl InFlight {
                     }
                 }
             }
+            reaped.refused += refused;
             if let Some(sent) = self.sent.pop_front() {
+                reaped.acked += sent.records.saturating_sub(refused);
                 self.bytes -= sent.bytes;
+                self.store_soon |= sent.store_soon;
                 for checkpoint in sent.checkpoints {
                     self.acked(checkpoint);
                 }
             }
         }
         Ok(reaped)
+    }
+
+    /// As [`Self::reap`] in a transaction, which one record at fault dooms: librdkafka may leave the
+    /// others without an answer then. `repeats`: the transaction shall be repeated without the record.
+    pub(crate) fn reap_doomed(&mut self, repeats: bool) -> Result<Reaped, TaskError> {
+        let at_fault = self.sent.iter().find_map(|sent| sent.acks.at_fault());
+        match at_fault {
+            None => self.reap(AtFault::Fail),
+            Some(failure) if repeats => Err(TaskError::RecordsRefused {
+                digests: self.sent.iter().flat_map(|s| s.acks.digests()).collect(),
+                reason: failure.reason,
+            }),
+            Some(failure) => Err(TaskError::Failed(format!("produce: {}", failure.reason))),
+        }
     }
 
     fn acked(&mut self, checkpoint: Checkpoint) {
@@ -112,9 +156,15 @@ impl InFlight {
         self.committable_bytes >= COMMITTABLE_BYTES
     }
 
+    /// Whether something may be committed that shall not wait for the next interval.
+    pub(crate) fn wants_commit(&self) -> bool {
+        self.store_soon
+    }
+
     /// Positions that may become durable now, and forgets them.
     pub(crate) fn take_committable(&mut self) -> Vec<(SourcePartition, SourceOffset)> {
         self.committable_bytes = 0;
+        self.store_soon = false;
         std::mem::take(&mut self.committable).into_iter().collect()
     }
 }
@@ -150,21 +200,35 @@ mod tests {
     fn a_position_waits_for_every_batch_before_it() {
         let mut inflight = InFlight::default();
         let [first, second] = [(); 2].map(|()| BatchAcks::new(1, Arc::default()));
-        inflight.push(Arc::clone(&first), 10, vec![checkpoint(1)]);
-        inflight.push(Arc::clone(&second), 10, vec![checkpoint(2)]);
+        inflight.push(Arc::clone(&first), 1, 10, vec![checkpoint(1)], false);
+        inflight.push(Arc::clone(&second), 1, 10, vec![checkpoint(2)], false);
         let bytes = inflight.bytes();
         assert!(bytes > 20, "positions count too: {bytes}");
         second.skip(1);
-        inflight.reap(false).unwrap();
+        inflight.reap(AtFault::Fail).unwrap();
         assert!(
             offsets(&mut inflight).is_empty(),
             "the first batch is not acked"
         );
         assert_eq!(inflight.bytes(), bytes);
         first.skip(1);
-        inflight.reap(false).unwrap();
+        inflight.reap(AtFault::Fail).unwrap();
         assert_eq!(offsets(&mut inflight), [r#"{"n":2}"#]);
         assert!(inflight.is_empty());
+    }
+
+    #[test]
+    fn what_shall_be_stored_soon_waits_for_its_acks_alone() {
+        let mut inflight = InFlight::default();
+        let acks = BatchAcks::new(1, Arc::default());
+        inflight.push(Arc::clone(&acks), 1, 10, vec![checkpoint(1)], true);
+        inflight.reap(AtFault::Fail).unwrap();
+        assert!(!inflight.wants_commit(), "not acked yet");
+        acks.skip(1);
+        inflight.reap(AtFault::Fail).unwrap();
+        assert!(inflight.wants_commit());
+        assert_eq!(offsets(&mut inflight), [r#"{"n":1}"#]);
+        assert!(!inflight.wants_commit(), "it is stored");
     }
 
     #[test]
@@ -176,8 +240,8 @@ mod tests {
                 partition,
                 ..checkpoint(n)
             };
-            inflight.push(BatchAcks::new(0, Arc::default()), 0, vec![one]);
-            inflight.reap(false).unwrap();
+            inflight.push(BatchAcks::new(0, Arc::default()), 1, 0, vec![one], false);
+            inflight.reap(AtFault::Fail).unwrap();
             inflight.must_commit()
         };
         assert!((0..20_000).all(|n| !acked("same".into(), n)));
@@ -189,23 +253,27 @@ mod tests {
     #[test]
     fn a_refused_batch_lets_nothing_past() {
         for (kind, tolerate, passes) in [
-            (FailureKind::Record, true, true),
-            (FailureKind::Record, false, false),
-            (FailureKind::Transient, true, false),
-            (FailureKind::Doomed, true, false),
-            (FailureKind::Permanent, true, false),
+            (FailureKind::Record, AtFault::Skip, true),
+            (FailureKind::Record, AtFault::Fail, false),
+            (FailureKind::LargeBatch, AtFault::Skip, false),
+            (FailureKind::InvalidBatch, AtFault::Skip, false),
+            (FailureKind::Transient, AtFault::Skip, false),
+            (FailureKind::Doomed, AtFault::Skip, false),
+            (FailureKind::Permanent, AtFault::Skip, false),
         ] {
             let mut inflight = InFlight::default();
             let acks = BatchAcks::new(1, Arc::default());
-            inflight.push(Arc::clone(&acks), 1, vec![checkpoint(1)]);
+            inflight.push(Arc::clone(&acks), 1, 1, vec![checkpoint(1)], false);
             acks.failed(RecordFailure {
+                topic: "t".into(),
                 reason: "no".into(),
                 kind,
+                digest: None,
             });
             assert_eq!(
                 inflight.reap(tolerate).is_ok(),
                 passes,
-                "{kind:?} {tolerate}"
+                "{kind:?} {tolerate:?}"
             );
             assert_eq!(offsets(&mut inflight).len(), usize::from(passes));
         }

@@ -249,12 +249,10 @@ impl Plugins {
     }
 }
 
-fn semver_key(version: &str) -> (Vec<u64>, String) {
-    let numbers = version
-        .split(['.', '-', '+'])
-        .map_while(|part| part.parse().ok())
-        .collect();
-    (numbers, version.to_owned())
+/// By precedence: a pre-release comes before its release. Uploads without a version are refused, so the
+/// text alone never has to do.
+fn semver_key(version: &str) -> (Option<semver::Version>, String) {
+    (semver::Version::parse(version).ok(), version.to_owned())
 }
 
 fn hex(bytes: &[u8]) -> String {

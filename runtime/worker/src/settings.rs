@@ -8,6 +8,7 @@ use tidegate_model::config::{self, ConfigMap, with_prefix_removed};
 use tidegate_sandbox::Limits;
 
 use crate::cluster_settings;
+use crate::protection;
 
 /// What is wrong with the worker's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +36,16 @@ pub enum SettingsError {
     Secret {
         /// What is wrong.
         reason: String,
+    },
+    /// A key that protects something, and does not here.
+    #[error(
+        "{key} in the worker's configuration has no effect here, and what it protects would be open: {fix}"
+    )]
+    Unprotected {
+        /// The key.
+        key: String,
+        /// What to do.
+        fix: &'static str,
     },
     /// A key of ours that does not exist: ignoring it would leave a limit unset.
     #[error(
@@ -98,7 +109,7 @@ pub enum Mode {
 const MIN_FLUSH_MS: u64 = 10;
 
 /// Our own keys, with their defaults. `docs/worker-configuration.md` explains them.
-const OWN_KEYS: [(&str, &str); 17] = [
+const OWN_KEYS: [(&str, &str); 18] = [
     ("tidegate.state.directory", ""),
     ("tidegate.cache.directory", ""),
     ("tidegate.directories", ""),
@@ -116,6 +127,7 @@ const OWN_KEYS: [(&str, &str); 17] = [
     ("tidegate.shards.topic", ""),
     ("tidegate.plugins.topic", ""),
     ("tidegate.adopt", "false"),
+    ("tidegate.rest.unsecured", "false"),
 ];
 
 /// Connect's keys that are understood.
@@ -170,6 +182,7 @@ impl WorkerSettings {
                 known,
             });
         }
+        protection::check(raw)?;
         let keys = Keys(raw);
         let distributed = matches!(mode, Mode::Distributed);
         let embedded = match mode {
@@ -360,7 +373,10 @@ fn listeners(value: &str) -> Result<Vec<String>, SettingsError> {
             value: url.clone(),
             wanted: "a list of http://host:port (put a proxy in front for https)".to_owned(),
         };
-        let address = url.strip_prefix("http://").ok_or_else(wrong)?;
+        let (scheme, address) = url.split_once("://").ok_or_else(wrong)?;
+        if !scheme.eq_ignore_ascii_case("http") {
+            return Err(wrong());
+        }
         let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
         let port: u16 = port.parse().map_err(|_| wrong())?;
         let host = if host.is_empty() { "0.0.0.0" } else { host };
@@ -390,11 +406,10 @@ mod tests {
     #[test]
     fn connects_keys_and_their_defaults() {
         let settings = parse(&[
-            ("listeners", "http://:8084,http://127.0.0.1:9"),
+            ("listeners", "HTTP://:8084,http://127.0.0.1:9"),
             ("security.protocol", "SSL"),
             ("producer.linger.ms", "7"),
             ("plugin.path", "/opt"),
-            ("rest.extension.classes", "x"),
         ])
         .unwrap();
         assert_eq!(settings.listeners, ["0.0.0.0:8084", "127.0.0.1:9"]);
@@ -404,7 +419,7 @@ mod tests {
             settings.kafka.producer.get("linger.ms").map(String::as_str),
             Some("7")
         );
-        assert_eq!(settings.ignored, ["plugin.path", "rest.extension.classes"]);
+        assert_eq!(settings.ignored, ["plugin.path"]);
         assert_eq!(settings.cache_directory, PathBuf::from("/s/compiled"));
     }
 

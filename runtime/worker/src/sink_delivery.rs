@@ -154,6 +154,9 @@ impl SinkLoop {
                         task = %self.id, attempt = pauses.attempts(),
                         pause_ms = pause.as_millis() as u64, "put again: {reason}"
                     );
+                    // A target that is down or full may be so for long: what it has need not come
+                    // twice when the task ends meanwhile.
+                    self.flush_and_commit().await?;
                     if self.pause_before_retry(&mut left, pause, control).await? {
                         return Ok(());
                     }

@@ -177,7 +177,7 @@ impl SinkLoop {
         Ok(())
     }
 
-    async fn flush_and_commit(&mut self) -> Result<(), TaskError> {
+    pub(crate) async fn flush_and_commit(&mut self) -> Result<(), TaskError> {
         metrics::gauge!(
             metric_names::TASK_MEMORY,
             "connector" => self.id.connector.clone(), "task" => self.id.task.to_string()

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_kafka::{ProducerHandle, TransactionalProducer};
-use tidegate_model::connector_config::ConnectorConfig;
+use tidegate_kafka::{Batching, ProducerHandle, TransactionalProducer};
+use tidegate_model::connector_config::{ConnectorConfig, Tolerance};
 use tidegate_model::exactly_once::TransactionBoundary;
 use tidegate_model::herder::TaskSpec;
 use tidegate_model::names::TaskId;
@@ -50,10 +50,11 @@ pub(crate) async fn source_delivery(
     environment: &TaskEnvironment,
     spec: &TaskSpec,
     config: &ConnectorConfig,
+    batching: Batching,
 ) -> Result<Delivery, TaskError> {
     let overrides = &config.producer_overrides;
     if !spec.exactly_once {
-        let producer = environment.kafka.producer(overrides)?;
+        let producer = environment.kafka.producer_with(overrides, batching)?;
         return Ok(Delivery::AtLeastOnce(producer));
     }
     let settings = &environment.settings;
@@ -67,6 +68,7 @@ pub(crate) async fn source_delivery(
         &environment.kafka,
         &id,
         overrides,
+        batching,
         bounds.timeout,
         STEP_TIMEOUT,
     );
@@ -75,6 +77,7 @@ pub(crate) async fn source_delivery(
         producer: producer.await?,
         offsets_topic,
         bounds,
+        skips_refused: config.tolerance == Tolerance::All,
         // The other half is for aborting, and for the guest.
         stop_limit: settings.graceful_timeout / 2,
         state: Default::default(),

@@ -99,7 +99,6 @@ impl ExactlyOnceLoop {
             self.transactions.deliver(&prepared, steps, control),
             poll(&mut self.intake.task)
         );
-        let delivered = delivered.map(|durable| (prepared.batch.rows, durable));
         self.delivered(delivered, control).await?;
         Ok(polled)
     }
@@ -108,10 +107,9 @@ impl ExactlyOnceLoop {
         &mut self,
         mut prepared: Prepared,
         control: &Control,
-    ) -> Result<(usize, Positions), TaskError> {
+    ) -> Result<Positions, TaskError> {
         let steps = self.steps(&mut prepared);
-        let delivered = self.transactions.deliver(&prepared, steps, control).await?;
-        Ok((prepared.batch.rows, delivered))
+        self.transactions.deliver(&prepared, steps, control).await
     }
 
     fn steps(&self, prepared: &mut Prepared) -> Vec<Step> {
@@ -125,12 +123,10 @@ impl ExactlyOnceLoop {
 
     async fn delivered(
         &mut self,
-        delivered: Result<(usize, Positions), TaskError>,
+        delivered: Result<Positions, TaskError>,
         control: &mut Control,
     ) -> Result<(), TaskError> {
-        let (records, durable) = delivered?;
-        self.intake.count_sent(records);
-        self.committed(durable, control).await
+        self.committed(delivered?, control).await
     }
 
     async fn commit(&mut self, control: &mut Control) -> Result<(), TaskError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tidegate_cluster::Positions;
 use tidegate_convert::Schema;
-use tidegate_kafka::{Kafka, Rows, TopicSpec};
+use tidegate_kafka::{Kafka, Rows, TopicSpec, record_digest};
 use tidegate_model::batch::SourceBatch;
 use tidegate_model::connector_config::{ConnectorConfig, Tolerance};
 use tidegate_model::names::TaskId;
@@ -42,6 +42,8 @@ pub(crate) struct SourceIntake {
     pub(crate) converters: Converters,
     pub(crate) kafka: Kafka,
     pub(crate) creates_topics: bool,
+    /// Digests of records that Kafka refused in a transaction before.
+    pub(crate) refused: BTreeSet<u64>,
     pub(crate) known: Known,
 }
 
@@ -82,6 +84,11 @@ impl Prepared {
         }
     }
 
+    /// How many records of it are handed to the producer.
+    pub(crate) fn records(&self) -> usize {
+        self.batch.rows.saturating_sub(self.skip.len())
+    }
+
     /// What it takes in the producer, roughly: tiny records cost more than their bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.encoded.keys.bytes() + self.encoded.values.bytes() + self.batch.rows * ROW_BYTES
@@ -91,6 +98,15 @@ impl Prepared {
 /// Asks a guest for records.
 pub(crate) async fn poll(task: &mut SourceTask) -> Result<Polled, CallError> {
     task.poll(POLL_MAX_RECORDS, POLL_MAX_BYTES).await
+}
+
+/// Records that Kafka has acked, or whose transaction is committed.
+pub(crate) fn count_written(id: &TaskId, records: usize) {
+    metrics::counter!(
+        metric_names::SOURCE_RECORDS,
+        "connector" => id.connector.clone(), "task" => id.task.to_string()
+    )
+    .increment(records as u64);
 }
 
 impl SourceIntake {
@@ -120,13 +136,37 @@ impl SourceIntake {
     ) -> Result<Prepared, TaskError> {
         self.create_topics(&batch.topics).await?;
         let schemas = self.schemas(&batch.schemas)?;
-        let encoded = self.converters.encode(&mut batch, &schemas);
+        let mut encoded = self.converters.encode(&mut batch, &schemas);
+        self.refused_by_guest(&batch.refused)?;
+        self.add_refused(&batch, &mut encoded);
         let skip = self.refused(&encoded.bad)?;
         Ok(Prepared {
             batch,
             encoded,
             skip,
         })
+    }
+
+    /// Counts records that Kafka refused before among the bad ones.
+    fn add_refused(&self, batch: &SourceBatch, encoded: &mut Encoded) {
+        if self.refused.is_empty() {
+            return;
+        }
+        let rows = encoded.keys.iter().zip(encoded.values.iter());
+        for (row, (key, value)) in (0..).zip(rows) {
+            let topic = batch.topic.get(row as usize).copied().unwrap_or(0);
+            let topic = batch.topics.get(usize::from(topic));
+            let topic = topic.map_or("", String::as_str);
+            if self.refused.contains(&record_digest(topic, key, value)) {
+                encoded.bad.push(BadRow {
+                    row,
+                    stage: "KAFKA_PRODUCE",
+                    reason: format!("Kafka does not take it for topic {topic}"),
+                });
+            }
+        }
+        encoded.bad.sort_by_key(|bad| bad.row);
+        encoded.bad.dedup_by_key(|bad| bad.row);
     }
 
     /// Tells the guest what is durable.
@@ -149,12 +189,8 @@ impl SourceIntake {
         }
     }
 
-    pub(crate) fn count_sent(&self, records: usize) {
-        metrics::counter!(
-            metric_names::SOURCE_RECORDS,
-            "connector" => self.id.connector.clone(), "task" => self.id.task.to_string()
-        )
-        .increment(records as u64);
+    pub(crate) fn count_written(&self, records: usize) {
+        count_written(&self.id, records);
     }
 
     pub(crate) fn count_skipped(&self, records: usize) {
@@ -191,6 +227,25 @@ impl SourceIntake {
             }
         }
         Ok(bad.iter().map(|bad| bad.row).collect())
+    }
+
+    /// Records that the guest could not handle, which are in no row (D3).
+    fn refused_by_guest(&self, reasons: &[String]) -> Result<(), TaskError> {
+        let Some(first) = reasons.first() else {
+            return Ok(());
+        };
+        if self.config.tolerance == Tolerance::None {
+            return Err(TaskError::Failed(format!(
+                "a record that cannot be handled: {first} (errors.tolerance=none)"
+            )));
+        }
+        self.count_skipped(reasons.len());
+        if self.config.log_errors {
+            for reason in reasons {
+                tracing::error!(task = %self.id, stage = "source", "skip a record: {reason}");
+            }
+        }
+        Ok(())
     }
 
     async fn create_topics(&mut self, topics: &[String]) -> Result<(), TaskError> {

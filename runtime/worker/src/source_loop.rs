@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::backoff::Pauses;
 use crate::error::TaskError;
-use crate::inflight::InFlight;
+use crate::inflight::{AtFault, InFlight};
 use crate::metric_names;
 use crate::rest::Rest;
 use crate::source_intake::{Next, Prepared, SourceIntake, poll};
@@ -23,6 +23,13 @@ use crate::task::Control;
 
 /// How long to wait before looking again whether a reader of the embedded Kafka has caught up.
 const HOLD: Duration = Duration::from_millis(20);
+
+/// How often a source that holds tries to store its offsets.
+const LONGEST_HOLD: Duration = Duration::from_secs(10);
+
+/// Positions that a guest wants stored soon are stored this long after the last commit at the earliest:
+/// a guest that always wants it shall not keep the store busy.
+const SOON: Duration = Duration::from_millis(100);
 
 /// How long a failed task waits for acks that are still out; without them it only repeats more.
 const FAILED_DRAIN: Duration = Duration::from_secs(5);
@@ -74,10 +81,16 @@ impl SourceLoop {
         let mut pending: Option<Box<SourceBatch>> = None;
         let mut rest = Rest::default();
         let mut next_flush = Instant::now() + self.flush_interval;
+        let mut last_flush: Option<Instant> = None;
         loop {
             self.reap()?;
+            if self.state.in_flight.wants_commit() {
+                let soon = last_flush.map_or_else(Instant::now, |last| last + SOON);
+                next_flush = next_flush.min(soon);
+            }
             if Instant::now() >= next_flush || self.state.in_flight.must_commit() {
                 self.commit(control).await?;
+                last_flush = Some(Instant::now());
                 next_flush = Instant::now() + self.flush_interval;
             }
             if control.is_stopping() {
@@ -189,19 +202,22 @@ impl SourceLoop {
         result: Result<(), ProduceError>,
     ) -> Result<(), TaskError> {
         result.map_err(|e| TaskError::Recoverable(e.to_string()))?;
-        self.intake.count_sent(prepared.batch.rows);
-        let bytes = prepared.bytes();
+        let (records, bytes) = (prepared.records(), prepared.bytes());
+        let store_soon = prepared.batch.store_soon;
+        let checkpoints = prepared.batch.checkpoints;
         self.state
             .in_flight
-            .push(acks, bytes, prepared.batch.checkpoints);
+            .push(acks, records, bytes, checkpoints, store_soon);
         Ok(())
     }
 
     fn reap(&mut self) -> Result<(), TaskError> {
-        let reaped = self
-            .state
-            .in_flight
-            .reap(self.intake.config.tolerance == Tolerance::All)?;
+        let records_at_fault = match self.intake.config.tolerance {
+            Tolerance::All => AtFault::Skip,
+            Tolerance::None => AtFault::Fail,
+        };
+        let reaped = self.state.in_flight.reap(records_at_fault)?;
+        self.intake.count_written(reaped.acked);
         if reaped.refused > 0 {
             self.intake.count_skipped(reaped.refused);
             tracing::error!(task = %self.intake.id, records = reaped.refused, "Kafka refused records, skipped: {}", reaped.reason);
@@ -210,7 +226,7 @@ impl SourceLoop {
     }
 
     /// Makes acked positions durable, then tells the guest.
-    async fn commit(&mut self, control: &Control) -> Result<(), TaskError> {
+    async fn commit(&mut self, control: &mut Control) -> Result<(), TaskError> {
         self.intake.show_memory();
         let positions = self.state.in_flight.take_committable();
         if positions.is_empty() {
@@ -219,15 +235,30 @@ impl SourceLoop {
         control.check_owner()?;
         let connector = &self.intake.id.connector;
         let labels = [("connector", connector.clone())];
-        let stored = self
-            .store
-            .commit_offsets(connector, None, positions.clone())
-            .await;
-        if let Err(error) = stored {
+        let mut pauses = Pauses::new();
+        loop {
+            let stored = self
+                .store
+                .commit_offsets(connector, None, positions.clone());
+            let Err(error) = stored.await else { break };
             metrics::counter!(metric_names::OFFSET_COMMIT_FAILURES, &labels).increment(1);
-            return Err(error.into());
+            if control.is_stopping() {
+                return Err(error.into());
+            }
+            // Going on would only make more to repeat, and so would starting again.
+            let pause = pauses.next(None).min(LONGEST_HOLD);
+            tracing::warn!(
+                task = %self.intake.id, pause_ms = pause.as_millis() as u64,
+                "hold the source until its offsets are stored: {error}"
+            );
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = control.stopped() => {}
+            }
+            control.check_owner()?;
         }
         metrics::counter!(metric_names::OFFSET_COMMITS, &labels).increment(1);
+        control.progress();
         self.intake.committed(&positions).await
     }
 
@@ -235,8 +266,8 @@ impl SourceLoop {
     /// past the graceful time-out this is dropped, and the records count as not produced.
     async fn drain(&mut self, control: &Control) -> Result<(), TaskError> {
         while !self.state.in_flight.is_empty() && !self.producer.is_fatal() {
-            self.reap()?;
-            if self.state.in_flight.is_empty() {
+            // Nothing behind a refused batch can be committed any more, but what is before it can.
+            if self.reap().is_err() || self.state.in_flight.is_empty() {
                 break;
             }
             let acked = Arc::clone(&self.state.acked);

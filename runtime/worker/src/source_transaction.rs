@@ -2,6 +2,7 @@
 //! together or not at all (D8). They follow each other strictly.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::error::TaskError;
 use crate::inflight::InFlight;
 use crate::metric_names;
 use crate::source_boundaries::{Due, End, MAX_OWN_BYTES, Step, TransactionBounds, Within};
-use crate::source_intake::Prepared;
+use crate::source_intake::{Prepared, count_written};
 use crate::task::Control;
 
 /// How long a task that ends tries to abort what it has open; the next owner of its id aborts it too.
@@ -31,6 +32,8 @@ pub(crate) struct SourceTransactions {
     pub(crate) producer: TransactionalProducer,
     pub(crate) offsets_topic: String,
     pub(crate) bounds: TransactionBounds,
+    /// Whether records that Kafka refuses are left out, as the user said.
+    pub(crate) skips_refused: bool,
     /// How long a task that is to stop waits for acks.
     pub(crate) stop_limit: Duration,
     pub(crate) state: TransactionState,
@@ -47,6 +50,8 @@ struct Open {
     since: Instant,
     sent: InFlight,
     bytes: usize,
+    /// Records that are acked.
+    acked: usize,
     /// The last position of each partition.
     positions: BTreeMap<SourcePartition, SourceOffset>,
 }
@@ -112,9 +117,11 @@ impl SourceTransactions {
         let Some(open) = &mut self.state.open else {
             return Ok(());
         };
-        // A record that is left out here would be left out of a transaction that commits without it.
-        match open.sent.reap(false) {
-            Ok(_) => Ok(()),
+        match open.sent.reap_doomed(self.skips_refused) {
+            Ok(reaped) => {
+                open.acked += reaped.acked;
+                Ok(())
+            }
             // Having been shut out shows as refused records too.
             Err(error) => Err(self
                 .producer
@@ -154,8 +161,9 @@ impl SourceTransactions {
             }
             return Err(error.into());
         }
-        self.state.open = None;
+        let acked = self.state.open.take().map_or(0, |open| open.acked);
         failpoint::reached("source-committed");
+        count_written(&self.id, acked);
         metrics::counter!(metric_names::OFFSET_COMMITS, &labels).increment(1);
         Ok(positions)
     }
@@ -197,6 +205,7 @@ impl SourceTransactions {
             since: Instant::now(),
             sent: InFlight::default(),
             bytes: 0,
+            acked: 0,
             positions: BTreeMap::new(),
         });
         Ok(())
@@ -228,7 +237,7 @@ impl SourceTransactions {
         self.handed_over(produced.await)?;
         // A batch may be cut into several steps; each bears its share.
         let bytes = prepared.bytes() * records / prepared.batch.rows.max(1);
-        self.sent(acks, bytes);
+        self.sent(acks, records_in(&step.rows, &prepared.skip), bytes);
         Ok(())
     }
 
@@ -245,7 +254,7 @@ impl SourceTransactions {
         let topic = &self.offsets_topic;
         let produced = self.producer.send_offsets(topic, records, &acks).await;
         self.handed_over(produced)?;
-        self.sent(acks, 0);
+        self.sent(acks, 0, 0);
         Ok(())
     }
 
@@ -256,9 +265,9 @@ impl SourceTransactions {
         })
     }
 
-    fn sent(&mut self, acks: Arc<BatchAcks>, bytes: usize) {
+    fn sent(&mut self, acks: Arc<BatchAcks>, records: usize, bytes: usize) {
         if let Some(open) = &mut self.state.open {
-            open.sent.push(acks, bytes, Vec::new());
+            open.sent.push(acks, records, bytes, Vec::new(), false);
             open.bytes += bytes;
         }
     }
@@ -303,4 +312,10 @@ impl SourceTransactions {
             }
         }
     }
+}
+
+/// How many of these rows are handed to the producer; `skip` ascends.
+fn records_in(rows: &Range<usize>, skip: &[u32]) -> usize {
+    let before = |end: usize| skip.partition_point(|&row| (row as usize) < end);
+    rows.len() - (before(rows.end) - before(rows.start))
 }

@@ -24,6 +24,7 @@ use crate::grants::Grants;
 use crate::metric_names;
 use crate::pipeline::Converters;
 use crate::plugins::Plugins;
+use crate::producing::Producing;
 use crate::settings::WorkerSettings;
 use crate::sink_ledger::SinkLedger;
 use crate::sink_loop::{SinkLoop, SinkState};
@@ -66,6 +67,8 @@ pub(crate) struct Control {
     progressed: bool,
     /// The topics of a sink, as its loop before knew them.
     pub(crate) sink_topics: SinkTopics,
+    /// What a source's loops before learned about producing.
+    pub(crate) producing: Producing,
 }
 
 impl Control {
@@ -89,6 +92,7 @@ impl Control {
             reported: None,
             progressed: false,
             sink_topics: SinkTopics::default(),
+            producing: Producing::default(),
         }
     }
 
@@ -175,15 +179,31 @@ pub(crate) async fn supervise(
             return None;
         }
         let (reason, least_pause) = match error {
-            TaskError::Failed(trace) => {
-                metrics::counter!(metric_names::TASK_FAILURES, &labels).increment(1);
-                tracing::error!(task = %spec.id, "task failed: {trace}");
-                return Some(trace);
-            }
+            TaskError::Failed(trace) => return Some(failed(&spec, trace)),
             TaskError::NotOwner(_) => {
                 tracing::warn!(task = %spec.id, "{error}");
                 control.stopped().await;
                 return None;
+            }
+            TaskError::BatchRefused {
+                topic,
+                is_large,
+                reason,
+            } => {
+                let producing = &mut control.producing;
+                producing.narrow(&environment.kafka, &topic, is_large).await;
+                tracing::warn!(
+                    task = %spec.id, batches = ?producing.batching,
+                    "send records again in smaller batches, from the last position: {reason}"
+                );
+                continue;
+            }
+            TaskError::RecordsRefused { digests, reason } => {
+                if control.producing.refuse(digests) {
+                    tracing::warn!(task = %spec.id, "repeat the transaction without refused records: {reason}");
+                    continue;
+                }
+                return Some(failed(&spec, reason));
             }
             TaskError::Recoverable(reason) => (reason, Duration::ZERO),
             TaskError::Fenced(reason) => (reason, FENCED_PAUSE),
@@ -202,6 +222,17 @@ pub(crate) async fn supervise(
             () = control.stop.cancelled() => return None,
         }
     }
+}
+
+/// Tells of a task that fails, and hands its trace on.
+fn failed(spec: &TaskSpec, trace: String) -> String {
+    metrics::counter!(
+        metric_names::TASK_FAILURES,
+        "connector" => spec.id.connector.clone(), "task" => spec.id.task.to_string()
+    )
+    .increment(1);
+    tracing::error!(task = %spec.id, "task failed: {trace}");
+    trace
 }
 
 /// A running task in the metric, also if it is abandoned or panics.
@@ -273,7 +304,8 @@ async fn run(
         PluginKind::Source => {
             // First of all: from here on no older owner of this task commits anything, so what the
             // offsets say next stays true (D4, D8).
-            let delivery = source_delivery(environment, spec, &config).await?;
+            let delivery =
+                source_delivery(environment, spec, &config, control.producing.batching).await?;
             if spec.exactly_once && is_outdated(environment, control).await? {
                 return Ok(());
             }
@@ -290,6 +322,7 @@ async fn run(
                 converters,
                 kafka: environment.kafka.clone(),
                 creates_topics: settings.topic_creation,
+                refused: control.producing.refused.clone(),
                 known: Default::default(),
             };
             delivery.run(intake, environment, control).await

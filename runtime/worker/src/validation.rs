@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_kafka::ClientKind;
+use tidegate_kafka::{ClientKind, Kafka, KafkaError};
 use tidegate_model::config::ConfigMap;
 use tidegate_model::connector_config::{self, ConnectorConfig, KeyProblem};
 use tidegate_model::definition::{self, Definition};
@@ -19,8 +19,9 @@ use crate::exactly_once_problems::exactly_once_problems;
 use crate::grants::Grants;
 use crate::pipeline::Converters;
 use crate::plugins::Loaded;
+use crate::protection::has_reference;
 use crate::source_delivery::exactly_once_enabled;
-use crate::task::TaskEnvironment;
+use crate::task::{TaskEnvironment, sink_group};
 
 /// How often a plugin that is not ready to plan is asked again before the connector is FAILED.
 const PLAN_ATTEMPTS: u32 = 5;
@@ -123,6 +124,23 @@ fn problems(environment: &TaskEnvironment, loaded: &Loaded, config: &ConfigMap) 
     {
         all.push(problem("name", error.to_string()));
     }
+    for (key, value) in config {
+        if has_reference(value) {
+            let message = format!(
+                "{key} refers to a configuration provider, and those do not work yet: write the value itself"
+            );
+            all.push(problem(key, message));
+        }
+    }
+    if let Some(class) = config.get("header.converter")
+        && !is_header_converter(class)
+    {
+        let message = format!(
+            "Invalid value {class} for configuration header.converter: headers are passed on as they are; \
+             use org.apache.kafka.connect.storage.SimpleHeaderConverter or remove the key"
+        );
+        all.push(problem("header.converter", message));
+    }
     match ConnectorConfig::parse(config, info.kind, &environment.settings.raw) {
         Err(more) => all.extend(more),
         Ok(parsed) => {
@@ -146,11 +164,48 @@ fn problems(environment: &TaskEnvironment, loaded: &Loaded, config: &ConfigMap) 
                 ),
             };
             if let Err(error) = environment.kafka.check_overrides(kind, overrides) {
-                all.push(problem(prefix, error.to_string()));
+                let key = match &error {
+                    KafkaError::Settings { source, .. } => source.key(),
+                    _ => None,
+                };
+                let key = key.filter(|key| overrides.contains_key(*key));
+                let key = key.map_or_else(|| prefix.to_owned(), |key| format!("{prefix}.{key}"));
+                all.push(problem(&key, error.to_string()));
             }
+            all.extend(own_group(environment, info.kind, config, &parsed));
         }
     }
     all
+}
+
+/// A sink that joined the group of its worker would break the cluster up.
+fn own_group(
+    environment: &TaskEnvironment,
+    kind: PluginKind,
+    config: &ConfigMap,
+    parsed: &ConnectorConfig,
+) -> Option<KeyProblem> {
+    let workers = environment.settings.raw.get("group.id")?.trim();
+    let name = config.get("name")?;
+    environment.cluster.as_ref()?;
+    let group = Kafka::group_name(&sink_group(name, parsed));
+    (kind == PluginKind::Sink && group == workers).then(|| KeyProblem {
+        key: if parsed.consumer_overrides.contains_key("group.id") {
+            "consumer.override.group.id".to_owned()
+        } else {
+            "name".to_owned()
+        },
+        message: format!(
+            "Consumer group {group} for sink connector named {name} conflicts with the workers' own group.id: \
+             choose another name, or another consumer.override.group.id"
+        ),
+    })
+}
+
+/// What a header converter may be: headers pass as they are.
+fn is_header_converter(class: &str) -> bool {
+    let name = class.trim().rsplit('.').next().unwrap_or_default();
+    ["SimpleHeaderConverter", "ByteArrayConverter"].contains(&name)
 }
 
 fn report(
@@ -177,8 +232,15 @@ fn report(
             Some(key) => key.errors.push(problem.message),
             None => keys.push(KeyReport {
                 value: config.get(&problem.key).cloned(),
+                // Clients of Kafka Connect expect one with each error.
+                definition: Some(Definition {
+                    name: problem.key.clone(),
+                    kind: "string".to_owned(),
+                    importance: "medium".to_owned(),
+                    display_name: problem.key.clone(),
+                    ..Definition::default()
+                }),
                 name: problem.key,
-                definition: None,
                 errors: vec![problem.message],
             }),
         }

@@ -197,13 +197,15 @@ impl Worker {
     /// does.
     ///
     /// # Errors
-    /// While shutting down.
+    /// While shutting down, or if its state cannot be written.
     pub async fn probe(&self) -> Result<bool, WorkerError> {
         let takes_part = |herder: &Herder| {
             let own = herder.own_record();
             own.is_none_or(|record| !record.shards.is_empty())
         };
-        self.herder.inspect(takes_part).await
+        let takes_part = self.herder.inspect(takes_part).await?;
+        self.environment.store.probe().await?;
+        Ok(takes_part)
     }
 
     /// The names of all connectors.

@@ -1,13 +1,18 @@
 //! ExactlyOnceSourceIntegrationTest (KIP-618).
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidegate_kafka::{Kafka, KafkaSettings, LogWriter};
 use tidegate_tests::broker::Broker;
 use tidegate_tests::cluster::{Cluster, LIMIT};
+use tidegate_tests::files::append_lines;
+use tidegate_tests::kafka::Record;
+use tidegate_tests::scratch::Scratch;
 use tidegate_tests::streams::Streams;
+use tidegate_tests::tally::Tally;
 use tidegate_tests::wait::{wait_for, wait_until};
 
 use crate::numbered;
@@ -42,6 +47,51 @@ fn keyed(cluster: &Cluster, name: &str, more: &[(&str, &str)]) -> String {
     let body = json!({"name": name, "config": config});
     cluster.rest(0).post("/connectors", &body).expect(201);
     topic
+}
+
+/// Each line of a file that is rotated is seen once, whoever is killed meanwhile.
+#[test]
+fn a_rotated_file_is_read_exactly_once() {
+    let files = Scratch::new("rotated-once");
+    let mut cluster = Cluster::of(Broker::shared(), "rotated-once")
+        .set("exactly.once.source.support", "enabled")
+        .set("tidegate.directories", &files.path().display().to_string())
+        .start_with_connectors(2);
+    cluster.rest(0).upload_guests(&["file-source"]);
+    let topic = format!("rotated-once-{}", fastrand::u32(..));
+    cluster.kafka().create_topic(&topic, 1);
+    let config = json!({
+        "connector.class": "FileStreamSource",
+        "topic": topic,
+        "file": files.text("in.txt"),
+        "exactly.once.support": "required",
+        "value.converter": "org.apache.kafka.connect.storage.StringConverter",
+    });
+    let body = json!({"name": "follow", "config": config});
+    cluster.rest(0).post("/connectors", &body).expect(201);
+    let seen = |cluster: &Cluster| cluster.kafka().read_committed(&topic).len();
+    let (path, old) = (files.join("in.txt"), files.join("in.txt.1"));
+    append_lines(&path, 0, 20_000);
+    wait_until("some lines are committed", LIMIT, || seen(&cluster) > 0);
+    let status = cluster.wait_running("follow", 1);
+    let owner = cluster.number_of(status["tasks"][0]["worker_id"].as_str().unwrap());
+    cluster.worker(owner).kill();
+    append_lines(&path, 20_000, 21_000);
+    fs::rename(&path, &old).unwrap();
+    append_lines(&path, 21_000, 30_000);
+    fs::rename(&old, files.join("in.txt.2")).unwrap();
+    fs::rename(&path, &old).unwrap();
+    append_lines(&path, 30_000, 40_000);
+    wait_until("all lines are committed", LIMIT, || {
+        seen(&cluster) >= 40_000
+    });
+    let texts: Vec<String> = cluster
+        .kafka()
+        .read_committed(&topic)
+        .iter()
+        .map(Record::text)
+        .collect();
+    Tally::of(40_000, texts.iter().map(String::as_str)).assert_exact();
 }
 
 /// The numbers that read_committed sees, in order.

@@ -70,6 +70,7 @@ connector_types!(sink_world);
 
 const _: () = {
     use source_world::exports::tidegate::connect::source_task as wire;
+    use source_world::tidegate::connect::intake;
 
     impl From<Poll> for wire::Polled {
         fn from(poll: Poll) -> Self {
@@ -78,6 +79,12 @@ const _: () = {
                 Poll::Waiting(rest) => Self::Waiting(millis(rest)),
                 Poll::Finished => Self::Finished,
                 Poll::Records(records) => {
+                    for reason in &records.refused {
+                        intake::refuse(reason);
+                    }
+                    if records.store_soon {
+                        intake::store_soon();
+                    }
                     let (columns, checkpoints) = records.finish();
                     let checkpoints = checkpoints.into_iter().map(Into::into).collect();
                     Self::Records((wire::Rows::Built(columns), checkpoints))

@@ -25,6 +25,10 @@ pub struct Polled {
     pub records: Vec<TestRecord>,
     /// The positions.
     pub checkpoints: Vec<TestCheckpoint>,
+    /// Why records were refused that are in no row.
+    pub refused: Vec<String>,
+    /// Whether the positions shall be stored as soon as the records are acked.
+    pub store_soon: bool,
     /// How long the task wants to rest, if it had nothing.
     pub rest: Option<Duration>,
     /// Whether there will never be more.
@@ -113,10 +117,13 @@ impl<T: SourceTask> SourceTest<T> {
                 ..Polled::default()
             },
             Poll::Records(records) => {
+                let (refused, store_soon) = (records.refused.clone(), records.store_soon);
                 let (columns, checkpoints) = records.finish();
                 let records = to_records(&columns);
                 let mut polled = Polled {
                     records,
+                    refused,
+                    store_soon,
                     ..Polled::default()
                 };
                 for checkpoint in checkpoints {
@@ -150,6 +157,8 @@ impl<T: SourceTask> SourceTest<T> {
             let polled = self.poll()?;
             let rows = all.records.len();
             all.records.extend(polled.records);
+            all.refused.extend(polled.refused);
+            all.store_soon |= polled.store_soon;
             all.checkpoints
                 .extend(
                     polled

@@ -25,6 +25,15 @@ pub struct Config {
     /// Values are filled up to this length.
     #[config(default = 0)]
     value_bytes: usize,
+    /// Every so many records one is odd; 0: none.
+    #[config(key = "odd.every", default = 0)]
+    odd_every: u64,
+    /// The value of an odd record is filled up to this length.
+    #[config(key = "odd.bytes", default = 0)]
+    odd_bytes: usize,
+    /// Odd records have no key.
+    #[config(key = "odd.unkeyed", default = false)]
+    odd_unkeyed: bool,
     /// Records in one poll at most.
     #[config(default = 100, min = 1)]
     batch: usize,
@@ -43,6 +52,12 @@ pub struct Config {
     /// Which one this is.
     #[config(internal, default = 0)]
     task_number: u64,
+}
+
+impl Config {
+    fn is_odd(&self, number: u64) -> bool {
+        self.odd_every > 0 && number % self.odd_every == self.odd_every - 1
+    }
 }
 
 struct Keyed {
@@ -106,8 +121,19 @@ impl SourceTask for Keyed {
             && self.next < self.config.records
         {
             let key = format!("{}{}", self.config.key_prefix, self.next % self.config.keys);
-            let value = format!("{:.<width$}", self.next, width = self.config.value_bytes);
-            records.push().key(key).value(value);
+            let odd = self.config.is_odd(self.next);
+            let width = if odd {
+                self.config.odd_bytes
+            } else {
+                self.config.value_bytes
+            };
+            let value = format!("{:.<width$}", self.next);
+            let record = records.push();
+            if odd && self.config.odd_unkeyed {
+                record.value(value);
+            } else {
+                record.key(key).value(value);
+            }
             self.next += self.config.task_count;
             let boundary = self.boundary();
             if boundary != Boundary::None {
