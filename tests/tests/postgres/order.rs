@@ -29,9 +29,12 @@ async fn put(database: &Database, how: Write, rows: Arc<SinkBatch>) -> Vec<u32> 
     errants.iter().map(|errant| errant.row).collect()
 }
 
+/// Records of id and value, and the rows that are right after them.
+type Moves = (&'static [(i64, &'static str)], [&'static str; 2]);
+
 #[tokio::test]
 async fn values_of_a_second_unique_index_may_move_in_the_order_of_the_records() {
-    let moves: [(&[(i64, &str)], [&str; 2]); 3] = [
+    let moves: [Moves; 3] = [
         (&[(2, "c"), (1, "b")], ["1|b", "2|c"]),
         (&[(1, "tmp"), (2, "a"), (1, "b")], ["1|b", "2|a"]),
         (
