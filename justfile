@@ -47,6 +47,10 @@ test-system *ARGS: build kafka
 simulate *ARGS:
     cargo run --release --locked --workspace --bin simulate -- {{ARGS}}
 
+# Random failures of processes, network, disk, topics and files, and every record counted (--minutes N, --seed S)
+chaos *ARGS: build kafka
+    cargo run --release --locked --workspace --bin chaos -- {{ARGS}}
+
 # Measure beside Kafka Connect: `just bench files`
 bench *ARGS: build
     scripts/kafka-fetch.sh --with-jdbc > /dev/null

@@ -12,6 +12,7 @@ use crate::java;
 use crate::kafka::Kafka;
 use crate::ports::free_port;
 use crate::process::Process;
+use crate::proxy::Proxy;
 use crate::scratch::Scratch;
 
 /// The one user of the secured listener.
@@ -40,6 +41,8 @@ pub struct Broker {
     scratch: Scratch,
     port: u16,
     secured: Option<Secured>,
+    /// Where it listens, and the port that it tells clients of that listener.
+    proxied: Option<(u16, u16)>,
     process: Option<Process>,
 }
 
@@ -61,7 +64,18 @@ impl Broker {
         Self::create(false)
     }
 
+    /// The same with a listener whose clients are told another port: that of a proxy.
+    pub fn start_behind_proxy() -> (Self, Proxy) {
+        let (listens, proxy) = (free_port(), free_port());
+        let broker = Self::create_with(false, Some((listens, proxy)));
+        (broker, Proxy::start(proxy, listens))
+    }
+
     fn create(with_tls: bool) -> Self {
+        Self::create_with(with_tls, None)
+    }
+
+    fn create_with(with_tls: bool, proxied: Option<(u16, u16)>) -> Self {
         let scratch = Scratch::new("broker");
         let secured = with_tls.then(|| Secured {
             sasl_port: free_port(),
@@ -72,6 +86,7 @@ impl Broker {
             scratch,
             port: free_port(),
             secured,
+            proxied,
             process: None,
         };
         fs::write(broker.properties_file(), broker.properties(free_port())).unwrap();
@@ -176,13 +191,18 @@ impl Broker {
                 certificates.authority.display()
             );
         }
+        let mut advertised = listeners.clone();
+        if let Some((listens, told)) = self.proxied {
+            listeners += &format!(",PROXIED://127.0.0.1:{listens}");
+            advertised += &format!(",PROXIED://127.0.0.1:{told}");
+        }
         format!(
             "process.roles=broker,controller\nnode.id=1\n\
              controller.quorum.voters=1@127.0.0.1:{controller}\n\
              listeners={listeners},CONTROLLER://127.0.0.1:{controller}\n\
-             advertised.listeners={listeners}\n\
+             advertised.listeners={advertised}\n\
              controller.listener.names=CONTROLLER\n\
-             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL\n\
+             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,PROXIED:PLAINTEXT\n\
              inter.broker.listener.name=PLAINTEXT\n\
              log.dirs={}\n\
              num.partitions=1\ndefault.replication.factor=1\n\

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier,
+    TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -56,6 +59,13 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
         value: message.payload().map(<[u8]>::to_vec),
         headers: headers(message),
     }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(future)
 }
 
 fn is_outage(code: RDKafkaErrorCode) -> bool {
@@ -123,6 +133,24 @@ impl Kafka {
     pub fn create_configured_topic(&self, name: &str, key: &str, value: &str) {
         let topic = NewTopic::new(name, 1, TopicReplication::Fixed(1));
         self.create(topic.set(key, value));
+    }
+
+    /// Gives a topic more partitions.
+    pub fn add_partitions(&self, name: &str, count: usize) {
+        let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
+        let wanted = [NewPartitions::new(name, count)];
+        let asked = admin.create_partitions(&wanted, &AdminOptions::new());
+        let answers = block_on(asked).unwrap();
+        answers.into_iter().for_each(|answer| drop(answer.unwrap()));
+    }
+
+    /// Sets one configuration of a topic, and all others to their defaults.
+    pub fn configure_topic(&self, name: &str, key: &str, value: &str) {
+        let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
+        let wanted = AlterConfig::new(ResourceSpecifier::Topic(name)).set(key, value);
+        let asked = admin.alter_configs([&wanted], &AdminOptions::new());
+        let answers = block_on(asked).unwrap();
+        answers.into_iter().for_each(|answer| drop(answer.unwrap()));
     }
 
     /// Creates a topic with so many replicas, of which all but one have to have a record.

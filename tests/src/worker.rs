@@ -111,6 +111,11 @@ impl Worker {
         }
     }
 
+    /// The same, with its Kafka at another address.
+    pub fn setup_at(broker: &Broker, bootstrap: &str) -> WorkerSetup {
+        Self::setup(broker).set("bootstrap.servers", bootstrap)
+    }
+
     /// A worker of a cluster, without what its cluster's workers have in common.
     pub fn setup_of_cluster(bootstrap: &str) -> WorkerSetup {
         let scratch = Scratch::new("worker");

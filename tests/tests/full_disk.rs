@@ -3,14 +3,14 @@
 //! Needs a disk that gets full: a small tmpfs, which takes the right to mount one. Without it,
 //! /dev/full shows the refusal, but not that the sink goes on once there is room.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
 use tidegate_tests::broker::Broker;
 use tidegate_tests::files::{append_lines, count_lines, tally_file};
 use tidegate_tests::kafka::Kafka;
 use tidegate_tests::scratch::Scratch;
+use tidegate_tests::small_disk::SmallDisk;
 use tidegate_tests::tally::Tally;
 use tidegate_tests::wait::wait_until;
 use tidegate_tests::worker::Worker;
@@ -20,69 +20,6 @@ const LINES: usize = 20_000;
 /// How often the disk with the state gets full; in the second half the worker is killed then.
 const DISK_ROUNDS: usize = 6;
 const LINES_ON_FULL_DISK: usize = 100;
-
-/// A small file system of its own.
-struct SmallDisk {
-    path: PathBuf,
-}
-
-impl SmallDisk {
-    /// None without the right to mount.
-    fn mount(path: &Path, options: &str) -> Option<Self> {
-        unmount_left_over();
-        std::fs::create_dir_all(path).unwrap();
-        run(
-            "mount",
-            &[
-                "-t",
-                "tmpfs",
-                "-o",
-                options,
-                "tidegate-tests",
-                path.to_str()?,
-            ],
-        )
-        .then(|| Self {
-            path: path.to_owned(),
-        })
-    }
-
-    fn grow(&self, size: &str) {
-        let options = format!("remount,size={size}");
-        assert!(run("mount", &["-o", &options, self.path.to_str().unwrap()]));
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        run("umount", &["--lazy", self.path.to_str().unwrap()]);
-    }
-}
-
-/// A test that is killed unmounts nothing. The path names the process that mounted it.
-fn unmount_left_over() {
-    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
-    for mount in mounts
-        .lines()
-        .filter_map(|line| line.strip_prefix("tidegate-tests "))
-    {
-        let path = mount.split(' ').next().unwrap_or_default();
-        let owner = path
-            .split("/tidegate-tests-")
-            .nth(1)
-            .and_then(|rest| rest.split('/').next());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            run("umount", &["--lazy", path]);
-        }
-    }
-}
-
-fn run(program: &str, arguments: &[&str]) -> bool {
-    Command::new(program)
-        .args(arguments)
-        .status()
-        .is_ok_and(|status| status.success())
-}
 
 /// A worker that may write below `directory`, with a sink into `file` for a topic of many lines.
 fn sink_into(topic: &str, directory: &Path, file: &Path) -> (Worker, Kafka) {
@@ -206,14 +143,6 @@ fn a_directory_that_may_not_be_written_fails_the_task_with_advice() {
     assert_eq!(kafka.committed("connect-sink", "locked"), [(0, None)]);
 }
 
-/// Fills a file system to the last byte.
-fn fill(directory: &Path) {
-    use std::io::Write;
-    let mut file = std::fs::File::create(directory.join("filling")).unwrap();
-    while file.write_all(&[0; 4096]).is_ok() {}
-    while file.write_all(&[0]).is_ok() {}
-}
-
 #[test]
 fn a_worker_whose_state_is_on_a_full_disk_holds_its_source_and_goes_on() {
     let disk = Scratch::new("disk");
@@ -255,7 +184,7 @@ fn a_worker_whose_state_is_on_a_full_disk_holds_its_source_and_goes_on() {
     let (mut lines, mut times_ill) = (1, 0);
     wait_until("the first offset", LIMIT, || is_stored(&worker));
     for round in 0..DISK_ROUNDS {
-        fill(&small.path);
+        small.fill();
         // What there is room for in files that are large already is still written.
         let last = lines + LINES_ON_FULL_DISK;
         wait_until(
@@ -278,7 +207,7 @@ fn a_worker_whose_state_is_on_a_full_disk_holds_its_source_and_goes_on() {
                 worker.process().ended().is_some() || worker.rest().try_get("/health").is_some()
             });
         }
-        std::fs::remove_file(small.path.join("filling")).unwrap();
+        small.free();
         if restarts {
             worker.kill();
             worker.launch();
