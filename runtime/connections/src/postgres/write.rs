@@ -40,13 +40,22 @@ const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SAVEPOINT tideg
 /// The savepoint of the write before goes only now, so that it takes no round trip of its own.
 const NEXT_WRITE: &str = "RELEASE tidegate_write; SAVEPOINT tidegate_write";
 
+/// What the first write of a put is preceded by, in a transaction that is begun already or not.
+pub(super) fn first(is_begun: bool) -> &'static str {
+    match is_begun {
+        true => "SAVEPOINT tidegate_write",
+        false => BEGIN_WRITE,
+    }
+}
+
 /// Writes `rows`, which are some, in the transaction at hand: all but those it answers, or none.
-/// Without anything `seen` the transaction begins here. After any error but [`Fault::Lost`] it is
+/// Without anything `seen` the transaction begins here, with `begin`. After any error but [`Fault::Lost`] it is
 /// as it was before, and begun. `careful`: deferred constraints refuse some rows, as a put before has
 /// shown.
 pub(super) async fn write(
     client: &Client,
     careful: bool,
+    begin: &str,
     seen: &mut Option<Seen>,
     batch: &SinkBatch,
     rows: Vec<u32>,
@@ -54,7 +63,7 @@ pub(super) async fn write(
     request: &Request,
 ) -> Result<Vec<Errant>, Fault> {
     let savepoint = match seen {
-        None => BEGIN_WRITE,
+        None => begin,
         Some(_) => NEXT_WRITE,
     };
     let seen = seen.get_or_insert_default();
