@@ -213,12 +213,10 @@ impl SqlConnection for PostgresDatabase {
             // Lost even if nothing was written yet: the guest may go on as if this had worked,
             // and the offsets must not be stored then.
             let mut transaction = begun.inspect_err(|error| self.doom(error))?;
-            let client = transaction.link.client()?;
+            let link = &transaction.link;
             let careful = self.careful.load(Ordering::Relaxed);
-            let begin = write::first(transaction.link.is_begun());
             let seen = &mut transaction.seen;
-            let written =
-                write::write(client, careful, begin, seen, &batch, rows, &how, &request).await;
+            let written = write::write(link, careful, seen, &batch, rows, &how, &request).await;
             match written {
                 Ok(errants) => {
                     *self.put() = Put::Open(transaction);

@@ -9,10 +9,9 @@ mod plan;
 mod request;
 mod statement;
 
-use deadpool_postgres::Client;
 use tidegate_sandbox::{Errant, SinkBatch, SqlError, Write};
 
-use super::error::Fault;
+use super::{error::Fault, link::Link};
 pub(super) use plan::Seen;
 pub(super) use request::Request;
 
@@ -41,7 +40,7 @@ const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SAVEPOINT tideg
 const NEXT_WRITE: &str = "RELEASE tidegate_write; SAVEPOINT tidegate_write";
 
 /// What the first write of a put is preceded by, in a transaction that is begun already or not.
-pub(super) fn first(is_begun: bool) -> &'static str {
+fn first(is_begun: bool) -> &'static str {
     match is_begun {
         true => "SAVEPOINT tidegate_write",
         false => BEGIN_WRITE,
@@ -49,21 +48,21 @@ pub(super) fn first(is_begun: bool) -> &'static str {
 }
 
 /// Writes `rows`, which are some, in the transaction at hand: all but those it answers, or none.
-/// Without anything `seen` the transaction begins here, with `begin`. After any error but [`Fault::Lost`] it is
+/// Without anything `seen` the transaction begins here, unless it began with the loan of the link. After any error but [`Fault::Lost`] it is
 /// as it was before, and begun. `careful`: deferred constraints refuse some rows, as a put before has
 /// shown.
 pub(super) async fn write(
-    client: &Client,
+    link: &Link,
     careful: bool,
-    begin: &str,
     seen: &mut Option<Seen>,
     batch: &SinkBatch,
     rows: Vec<u32>,
     how: &Write,
     request: &Request,
 ) -> Result<Vec<Errant>, Fault> {
+    let client = link.client()?;
     let savepoint = match seen {
-        None => begin,
+        None => first(link.is_begun()),
         Some(_) => NEXT_WRITE,
     };
     let seen = seen.get_or_insert_default();
