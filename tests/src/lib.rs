@@ -13,6 +13,7 @@ pub mod kafka;
 pub mod lost_answers;
 pub mod meter;
 pub mod paths;
+pub mod pgbouncer;
 pub mod ports;
 pub mod postgres;
 pub mod postgres_client;

@@ -155,7 +155,7 @@ impl Postgres {
 
     /// A program of the server's. It refuses to run as root, so then it is the package's user's;
     /// and it is stopped with this process, the way that leaves nothing behind.
-    fn as_owner(&self, program: &str) -> Command {
+    pub(crate) fn as_owner(&self, program: &str) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "QUIT"]);
         if let Some((user, group)) = owner() {
@@ -246,7 +246,7 @@ fn owner() -> Option<(u32, u32)> {
     Some((ids.next().unwrap(), ids.next().unwrap()))
 }
 
-fn give(path: &Path, mode: Option<u32>) {
+pub(crate) fn give(path: &Path, mode: Option<u32>) {
     if let Some(mode) = mode {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }

@@ -228,7 +228,7 @@ async fn names_and_values_stay_names_and_values() {
             &[(nasty, ValueSource::Value), ("v", field("none"))],
             &[nasty],
         );
-        how.table = nasty.into();
+        how.table = format!("\"{quoted}\"");
         how.columns[1].1 = ValueSource::Constant(tidegate_sandbox::SqlValue::Text("::1".into()));
         let values = strings(&["'); DROP TABLE keep; --", "\\", "$1", "{\"", "NULL"]);
         let written = connection.write(values, None, how).await;

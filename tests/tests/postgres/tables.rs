@@ -48,6 +48,7 @@ async fn tables_are_described() {
             column("B", "character varying(20)", false),
             column("a", "integer", false),
             column("c", "numeric(10,2)[]", false),
+            column("g", "integer generated always", true),
         ],
         &["B", "a"],
     );

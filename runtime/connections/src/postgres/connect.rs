@@ -49,20 +49,27 @@ impl Connect for Connector {
     }
 }
 
-async fn set_up(client: &Client, server: &Server) -> Result<(), Error> {
+/// The settings of a session, or of a transaction if `scope` is LOCAL.
+fn settings(server: &Server, scope: &str) -> String {
     // 0 would be no limit.
     let millis = |duration: Duration| duration.as_millis().clamp(1, i32::MAX as u128);
-    client
-        .batch_execute(&format!(
-            "SET statement_timeout = {}; SET lock_timeout = {}; \
-             SET idle_in_transaction_session_timeout = {}; SET TimeZone = 'UTC'; \
-             SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; \
-             SET standard_conforming_strings = on",
-            millis(server.statement_timeout()),
-            millis(server.lock_timeout()),
-            millis(IDLE_IN_TRANSACTION_LIMIT),
-        ))
-        .await?;
+    format!(
+        "SET {scope} statement_timeout = {}; SET {scope} lock_timeout = {}; \
+         SET {scope} idle_in_transaction_session_timeout = {}; SET {scope} TimeZone = 'UTC'; \
+         SET {scope} DateStyle = 'ISO, YMD'; SET {scope} IntervalStyle = 'postgres'; \
+         SET {scope} standard_conforming_strings = on",
+        millis(server.statement_timeout()),
+        millis(server.lock_timeout()),
+        millis(IDLE_IN_TRANSACTION_LIMIT),
+    )
+}
+
+async fn set_up(client: &Client, server: &Server) -> Result<(), Error> {
+    // What is set here would be another client's, or lost.
+    if server.pools_transactions() {
+        return Ok(());
+    }
+    client.batch_execute(&settings(server, "SESSION")).await?;
     if let Some(schemas) = server.schemas() {
         client
             .query_typed(
@@ -72,4 +79,16 @@ async fn set_up(client: &Client, server: &Server) -> Result<(), Error> {
             .await?;
     }
     Ok(())
+}
+
+/// `begin` with what [`set_up`] sets otherwise, as one message, which reaches one server process.
+/// Statements that somebody left behind in there can have the names of ours, so they go.
+pub(super) fn begin_pooled(server: &Server, begin: &str) -> String {
+    let mut words = format!("{begin}; {}; DEALLOCATE ALL", settings(server, "LOCAL"));
+    if let Some(schemas) = server.schemas() {
+        // In this form alone a quote and a backslash mean the same whatever the server is set to.
+        let escaped = schemas.replace('\\', "\\\\").replace('\'', "''");
+        words = format!("{words}; SELECT pg_catalog.set_config('search_path', E'{escaped}', true)");
+    }
+    words
 }

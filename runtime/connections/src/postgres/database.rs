@@ -15,7 +15,7 @@ use tidegate_sandbox::{
 };
 
 use super::{
-    error::{self, Fault},
+    error::Fault,
     ledger,
     link::{Link, ServerPool},
     query, table,
@@ -99,8 +99,10 @@ impl PostgresDatabase {
     /// it the marks would be stored at once.
     async fn begin(&self) -> Result<Link, SqlError> {
         let link = self.pool.link().await?;
-        let begin = link.client()?.batch_execute(write::BEGIN);
-        begin.await.map_err(Fault::from)?;
+        if !link.is_begun() {
+            let begin = link.client()?.batch_execute(write::BEGIN);
+            begin.await.map_err(Fault::from)?;
+        }
         Ok(link)
     }
 
@@ -121,10 +123,9 @@ impl PostgresDatabase {
         stored?;
         failpoint::reached("offsets-written");
         *self.put() = Put::Unsettled;
-        let committed = client.batch_execute("COMMIT").await;
-        committed.map_err(|error| LedgerError::Unknown(error::words(&error)))?;
+        let committed = link.commit().await;
+        committed.map_err(|fault| LedgerError::Unknown(SqlError::from(fault).to_string()))?;
         self.careful.store(false, Ordering::Relaxed);
-        link.give_back();
         Ok(())
     }
 
@@ -153,7 +154,7 @@ impl SqlConnection for PostgresDatabase {
         Box::pin(async move {
             let link = self.pool.link().await?;
             let found = table::describe(link.client()?, &name).await?;
-            link.give_back();
+            link.give_back().await?;
             Ok(found)
         })
     }
@@ -167,7 +168,7 @@ impl SqlConnection for PostgresDatabase {
             }
             let link = self.pool.link().await?;
             let table = table::ensure(link.client()?, &name, &wanted).await?;
-            link.give_back();
+            link.give_back().await?;
             Ok(table)
         })
     }
@@ -183,7 +184,7 @@ impl SqlConnection for PostgresDatabase {
                     "{MAX_QUERIES} queries are open; read them to their end or drop them"
                 )));
             };
-            let link = self.pool.link().await?;
+            let link = self.pool.link_for(query::BEGIN).await?;
             query::open(link, permit, &statement, &parameters).await
         })
     }
@@ -212,10 +213,10 @@ impl SqlConnection for PostgresDatabase {
             // Lost even if nothing was written yet: the guest may go on as if this had worked,
             // and the offsets must not be stored then.
             let mut transaction = begun.inspect_err(|error| self.doom(error))?;
-            let client = transaction.link.client()?;
+            let link = &transaction.link;
             let careful = self.careful.load(Ordering::Relaxed);
             let seen = &mut transaction.seen;
-            let written = write::write(client, careful, seen, &batch, rows, &how, &request).await;
+            let written = write::write(link, careful, seen, &batch, rows, &how, &request).await;
             match written {
                 Ok(errants) => {
                     *self.put() = Put::Open(transaction);
@@ -243,8 +244,13 @@ impl Database for PostgresDatabase {
     ) -> LedgerFuture<'_, Vec<LedgerStart>> {
         Box::pin(async move {
             let link = self.pool.link().await.map_err(LedgerError::RolledBack)?;
+            ledger::make(client(&link)?)
+                .await
+                .map_err(LedgerError::RolledBack)?;
+            give_back(link).await?;
+            let link = self.pool.link().await.map_err(LedgerError::RolledBack)?;
             let starts = ledger::open(client(&link)?, &owner, &partitions).await?;
-            link.give_back();
+            give_back(link).await?;
             let mut put = self.put();
             if matches!(*put, Put::Unsettled) {
                 *put = Put::Nothing;
@@ -287,9 +293,8 @@ impl Database for PostgresDatabase {
             };
             if let Put::Open(transaction) = put {
                 // A link that cannot roll back is closed, which does the same.
-                let link = transaction.link;
-                if link.client()?.batch_execute("ROLLBACK").await.is_ok() {
-                    link.give_back();
+                if let Err(fault) = transaction.link.roll_back().await {
+                    tracing::debug!("a put was rolled back by closing its link: {fault:?}");
                 }
             }
             Ok(())
@@ -300,7 +305,7 @@ impl Database for PostgresDatabase {
         Box::pin(async move {
             let link = self.pool.link().await?;
             let found = ledger::read(link.client()?, &owner).await?;
-            link.give_back();
+            link.give_back().await?;
             Ok(found)
         })
     }
@@ -312,11 +317,21 @@ impl Database for PostgresDatabase {
     ) -> LedgerFuture<'_, Vec<LedgerStart>> {
         Box::pin(async move {
             let link = self.pool.link().await.map_err(LedgerError::RolledBack)?;
+            ledger::make(client(&link)?)
+                .await
+                .map_err(LedgerError::RolledBack)?;
+            give_back(link).await?;
+            let link = self.pool.link().await.map_err(LedgerError::RolledBack)?;
             let starts = ledger::rewrite(client(&link)?, &owner, &partitions).await?;
-            link.give_back();
+            give_back(link).await?;
             Ok(starts)
         })
     }
+}
+
+async fn give_back(link: Link) -> Result<(), LedgerError> {
+    let given = link.give_back().await;
+    given.map_err(|fault| LedgerError::RolledBack(fault.into()))
 }
 
 fn client(link: &Link) -> Result<&deadpool_postgres::Client, LedgerError> {

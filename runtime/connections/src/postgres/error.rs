@@ -177,8 +177,8 @@ fn message(error: &DbError) -> String {
     let advice = match error.code().code() {
         "28P01" | "28000" => "check user and password, and what pg_hba.conf lets in",
         "26000" | "42P05" => {
-            "a pooler such as PgBouncer hands transactions to changing server processes: set \
-             max_prepared_statements in the pooler, or connect to it in session mode"
+            "a pooler such as PgBouncer hands transactions to changing server processes: add \
+             prepareThreshold=0 to the parameters of connection.url, or pool sessions"
         }
         "3D000" => "create the database, or name another one in the url",
         "3F000" => "create the schema, or name another one",

@@ -83,7 +83,6 @@ pub(super) async fn open(
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
-    make(client).await.map_err(LedgerError::RolledBack)?;
     let lists = Lists::of(partitions);
     let resets: Vec<_> = partitions
         .iter()
@@ -111,11 +110,13 @@ pub(super) async fn open(
         end(client).await?;
         return Ok(starts);
     }
+    // The rows that were left alone are as they were, and the others are this owner's by now.
+    let foreign = foreign(client, owner, partitions, &lists).await?;
     client
         .batch_execute("ROLLBACK")
         .await
         .map_err(rolled_back)?;
-    Err(foreign(client, owner, partitions, &lists).await?)
+    Err(foreign)
 }
 
 /// Stores what a person ordered and commits that. If it fails, the transaction may still be open.
@@ -127,7 +128,6 @@ pub(super) async fn rewrite(
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
-    make(client).await.map_err(LedgerError::RolledBack)?;
     let lists = Lists::of(partitions.iter().map(|(partition, _)| partition));
     let offsets: Vec<_> = partitions.iter().map(|(_, offset)| *offset).collect();
     begin(client).await?;
@@ -213,7 +213,9 @@ async fn exists(client: &Client) -> Result<bool, Fault> {
     Ok(client.query_one(found, &[&NAME]).await?.try_get(0)?)
 }
 
-async fn make(client: &Client) -> Result<(), SqlError> {
+/// Makes the ledger where there is none, and commits that. If it fails, the transaction may still be
+/// open.
+pub(super) async fn make(client: &Client) -> Result<(), SqlError> {
     if exists(client).await? {
         return Ok(());
     }

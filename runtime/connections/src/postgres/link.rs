@@ -10,7 +10,7 @@ use tokio::{runtime::Handle, time::timeout};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
-    connect::Connector,
+    connect::{self, Connector},
     error::{self, Fault},
     server::Server,
     tls,
@@ -22,6 +22,8 @@ const MAX_LINKS: usize = 16;
 const LOG_IN_LIMIT: Duration = Duration::from_secs(5);
 /// Telling a server to stop a statement.
 const CANCEL_LIMIT: Duration = Duration::from_secs(5);
+/// What most links are lent for.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// Prepared statements that a link keeps; more than the tables of a connector need.
 const MAX_STATEMENTS: usize = 200;
 
@@ -73,7 +75,15 @@ impl ServerPool {
     }
 
     /// A link that nobody else has until it is given back or dropped.
+    ///
+    /// Behind a pooler of transactions it is in one from here until it is given back, and has no
+    /// statements or settings that outlast it.
     pub(super) async fn link(&self) -> Result<Link, SqlError> {
+        self.link_for(BEGIN).await
+    }
+
+    /// The same for what `begin` begins.
+    pub(super) async fn link_for(&self, begin: &str) -> Result<Link, SqlError> {
         let place = || self.server.place();
         let client = self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => error::connecting(&self.server, &error),
@@ -90,11 +100,18 @@ impl ServerPool {
         if client.statement_cache.size() > MAX_STATEMENTS {
             client.statement_cache.clear();
         }
-        Ok(Link {
+        let link = Link {
             client: Some(client),
+            is_pooled: self.server.pools_transactions(),
             tls: self.tls.clone(),
             runtime: self.runtime.clone(),
-        })
+        };
+        if link.is_pooled {
+            let begin = connect::begin_pooled(&self.server, begin);
+            let begun = link.client()?.batch_execute(&begin);
+            begun.await.map_err(Fault::from)?;
+        }
+        Ok(link)
     }
 }
 
@@ -102,6 +119,8 @@ impl ServerPool {
 /// runs on it: nobody knows any more what state it is in.
 pub(super) struct Link {
     client: Option<Client>,
+    /// Whether a pooler hands each transaction to another server process.
+    is_pooled: bool,
     tls: MakeRustlsConnect,
     runtime: Handle,
 }
@@ -114,9 +133,52 @@ impl Link {
         self.client.as_ref().ok_or_else(gone)
     }
 
-    /// For whoever is next. It must be in no transaction.
-    pub(super) fn give_back(mut self) {
-        drop(self.client.take());
+    /// Whether a transaction was begun with the loan.
+    pub(super) fn is_begun(&self) -> bool {
+        self.is_pooled
+    }
+
+    /// For whoever is next. It must be in no transaction but the one begun with the loan, which is
+    /// committed.
+    pub(super) async fn give_back(self) -> Result<(), Fault> {
+        match self.is_pooled {
+            true => self.end("COMMIT").await,
+            false => {
+                self.release();
+                Ok(())
+            }
+        }
+    }
+
+    /// Commits the transaction and gives the link back.
+    pub(super) async fn commit(self) -> Result<(), Fault> {
+        self.end("COMMIT").await
+    }
+
+    /// Rolls the transaction back and gives the link back.
+    pub(super) async fn roll_back(self) -> Result<(), Fault> {
+        self.end("ROLLBACK").await
+    }
+
+    async fn end(self, end: &str) -> Result<(), Fault> {
+        match self.is_pooled {
+            // In one message: what follows it may reach another server process.
+            true => {
+                let end = format!("{end}; DEALLOCATE ALL");
+                self.client()?.batch_execute(&end).await?;
+            }
+            false => self.client()?.batch_execute(end).await?,
+        }
+        self.release();
+        Ok(())
+    }
+
+    fn release(mut self) {
+        let client = self.client.take();
+        if self.is_pooled {
+            // The library keeps statements of its own by link, so each transaction takes another.
+            drop(client.map(Client::take));
+        }
     }
 }
 

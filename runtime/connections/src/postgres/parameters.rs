@@ -12,6 +12,7 @@ pub(super) enum Parameter {
     Ssl,
     ChannelBinding,
     ServerType,
+    PrepareThreshold,
     /// Tunes a driver that is not here; nothing that is stored depends on it.
     Ignored,
     /// Fine with one of these values, which ask for nothing.
@@ -40,6 +41,7 @@ pub(super) fn known(name: &str) -> Option<Parameter> {
         "ssl" => P::Ssl,
         "channelBinding" | "channel_binding" => P::ChannelBinding,
         "targetServerType" | "target_session_attrs" => P::ServerType,
+        "prepareThreshold" => P::PrepareThreshold,
         "adaptiveFetch"
         | "adaptiveFetchMaximum"
         | "adaptiveFetchMinimum"
@@ -73,7 +75,6 @@ pub(super) fn known(name: &str) -> Option<Parameter> {
         | "maxResultBuffer"
         | "maxSendBufferSize"
         | "preferQueryMode"
-        | "prepareThreshold"
         | "preparedStatementCacheQueries"
         | "preparedStatementCacheSizeMiB"
         | "quoteReturningIdentifiers"

@@ -17,6 +17,7 @@ use super::{
     link::Link,
 };
 
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Rows that are asked for at once, and after which the bytes are counted.
 const FETCH_ROWS: u32 = 500;
 /// A batch ends with the fetch that reaches so many.
@@ -33,8 +34,10 @@ pub(super) async fn open(
     parameters: &[SqlValue],
 ) -> Result<Arc<dyn SqlCursor>, SqlError> {
     let client = link.client()?;
-    let begin = client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-    begin.await.map_err(Fault::from)?;
+    if !link.is_begun() {
+        let begin = client.batch_execute(BEGIN);
+        begin.await.map_err(Fault::from)?;
+    }
     let declare = format!("DECLARE tidegate NO SCROLL CURSOR FOR {statement}");
     let declared = client.prepare(&declare).await.map_err(Fault::from)?;
     if declared.params().len() != parameters.len() {

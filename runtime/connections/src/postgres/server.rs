@@ -87,6 +87,11 @@ impl Server {
         self.url.schemas.as_deref()
     }
 
+    /// Whether nothing of a session outlasts a transaction.
+    pub(super) fn pools_transactions(&self) -> bool {
+        self.url.pools_transactions
+    }
+
     /// How long connecting to one address may take, before TLS and logging in.
     pub(super) fn connect_timeout(&self) -> Duration {
         let wanted = self.url.connect_timeout;

@@ -52,6 +52,8 @@ pub(crate) struct PostgresUrl {
     pub(super) connect_timeout: Option<Duration>,
     /// Whether servers that cannot be written to are passed over.
     pub(super) writable_only: bool,
+    /// Whether a pooler may hand each transaction to another server process: `prepareThreshold=0`.
+    pub(super) pools_transactions: bool,
 }
 
 /// Without the values: they can be passwords (D10).
@@ -185,6 +187,7 @@ fn parameters(
             Some(Parameter::Ssl) => ssl = Some(matches!(value.as_str(), "" | "true")),
             Some(Parameter::ChannelBinding) => url.binding = binding(&value)?,
             Some(Parameter::ServerType) => url.writable_only = writable(name, &value)?,
+            Some(Parameter::PrepareThreshold) => url.pools_transactions = value == "0",
             Some(Parameter::Ignored) => {}
             Some(Parameter::Off(off)) if off.contains(&value.as_str()) => {}
             Some(Parameter::Off(off)) => {

@@ -9,10 +9,9 @@ mod plan;
 mod request;
 mod statement;
 
-use deadpool_postgres::Client;
 use tidegate_sandbox::{Errant, SinkBatch, SqlError, Write};
 
-use super::error::Fault;
+use super::{error::Fault, link::Link};
 pub(super) use plan::Seen;
 pub(super) use request::Request;
 
@@ -40,12 +39,20 @@ const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SAVEPOINT tideg
 /// The savepoint of the write before goes only now, so that it takes no round trip of its own.
 const NEXT_WRITE: &str = "RELEASE tidegate_write; SAVEPOINT tidegate_write";
 
+/// What the first write of a put is preceded by, in a transaction that is begun already or not.
+fn first(is_begun: bool) -> &'static str {
+    match is_begun {
+        true => "SAVEPOINT tidegate_write",
+        false => BEGIN_WRITE,
+    }
+}
+
 /// Writes `rows`, which are some, in the transaction at hand: all but those it answers, or none.
-/// Without anything `seen` the transaction begins here. After any error but [`Fault::Lost`] it is
+/// Without anything `seen` the transaction begins here, unless it began with the loan of the link. After any error but [`Fault::Lost`] it is
 /// as it was before, and begun. `careful`: deferred constraints refuse some rows, as a put before has
 /// shown.
 pub(super) async fn write(
-    client: &Client,
+    link: &Link,
     careful: bool,
     seen: &mut Option<Seen>,
     batch: &SinkBatch,
@@ -53,8 +60,9 @@ pub(super) async fn write(
     how: &Write,
     request: &Request,
 ) -> Result<Vec<Errant>, Fault> {
+    let client = link.client()?;
     let savepoint = match seen {
-        None => BEGIN_WRITE,
+        None => first(link.is_begun()),
         Some(_) => NEXT_WRITE,
     };
     let seen = seen.get_or_insert_default();
