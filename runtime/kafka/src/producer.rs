@@ -129,6 +129,10 @@ impl SharedProducer {
         {
             all.insert("enable.idempotence".to_owned(), "false".to_owned());
         }
+        // One setting under two names: of both, librdkafka would take either.
+        if settings.contains_key("message.timeout.ms") {
+            all.remove("delivery.timeout.ms");
+        }
         all.extend(settings.clone());
         let producer = client_config(&all)
             .create_with_context(AckContext {
