@@ -14,7 +14,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::wait::{wait_for, wait_or_give_up};
+use crate::wait::{wait_for, wait_or_give_up, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// Without a record for this long, a read is stuck.
@@ -135,22 +135,24 @@ impl Kafka {
         self.create(topic.set(key, value));
     }
 
-    /// Gives a topic more partitions.
+    /// Gives a topic more partitions. A broker that has just come up may need to be asked again.
     pub fn add_partitions(&self, name: &str, count: usize) {
         let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
         let wanted = [NewPartitions::new(name, count)];
-        let asked = admin.create_partitions(&wanted, &AdminOptions::new());
-        let answers = block_on(asked).unwrap();
-        answers.into_iter().for_each(|answer| drop(answer.unwrap()));
+        wait_until(&format!("{count} partitions of {name}"), LIMIT, || {
+            let _ = block_on(admin.create_partitions(&wanted, &AdminOptions::new()));
+            self.partitions(name).len() >= count
+        });
     }
 
     /// Sets one configuration of a topic, and all others to their defaults.
     pub fn configure_topic(&self, name: &str, key: &str, value: &str) {
         let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
         let wanted = AlterConfig::new(ResourceSpecifier::Topic(name)).set(key, value);
-        let asked = admin.alter_configs([&wanted], &AdminOptions::new());
-        let answers = block_on(asked).unwrap();
-        answers.into_iter().for_each(|answer| drop(answer.unwrap()));
+        wait_until(&format!("{name} has {key}={value}"), LIMIT, || {
+            let asked = admin.alter_configs([&wanted], &AdminOptions::new());
+            block_on(asked).is_ok_and(|answers| answers.iter().all(Result::is_ok))
+        });
     }
 
     /// Creates a topic with so many replicas, of which all but one have to have a record.

@@ -343,7 +343,7 @@ mod tests {
     fn tuning_is_accepted_and_does_nothing() {
         let plain = fine("jdbc:postgresql://h/d");
         let tuned = fine(
-            "jdbc:postgresql://h/d?reWriteBatchedInserts=true&prepareThreshold=0&tcpKeepAlive=true\
+            "jdbc:postgresql://h/d?reWriteBatchedInserts=true&prepareThreshold=5&tcpKeepAlive=true\
              &loginTimeout=5&socketTimeout=30&stringtype=unspecified&readOnly=false",
         );
         assert!(plain == tuned);
