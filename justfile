@@ -28,11 +28,11 @@ cluster *ARGS:
 
 # Everything: format, lints, unit tests, whole-system tests
 test:
-    {{timed}} "format" just fmt-check
-    {{timed}} "guests" just guests
-    {{timed}} "lints" just lint
-    {{timed}} "unit tests" just test-unit
-    {{timed}} "system tests" just test-system
+    "{{timed}}" "format" just fmt-check
+    "{{timed}}" "guests" just guests
+    "{{timed}}" "lints" just lint
+    "{{timed}}" "unit tests" just test-unit
+    "{{timed}}" "system tests" just test-system
 
 # Unit tests of all workspaces
 test-unit:

@@ -38,6 +38,11 @@ pub enum NameError {
     /// It could be created but never addressed again: most HTTP servers refuse `%2F` in a path.
     #[error("connector name {0:?} may not contain '/', '\\' or control characters")]
     Illegal(String),
+    /// Clients take such a segment out of a path before they send it.
+    #[error(
+        "connector name {0:?} cannot be part of a URL, so nobody could ask for the connector: choose another name"
+    )]
+    Dots(String),
     /// Longer than a Kafka group id or a log line can bear.
     #[error("connector name may have at most 249 bytes, this one has {0}")]
     TooLong(usize),
@@ -67,6 +72,9 @@ pub fn connector_name(name: &str) -> Result<&str, NameError> {
     }
     if name.contains(['/', '\\']) || name.chars().any(char::is_control) {
         return Err(NameError::Illegal(name.to_owned()));
+    }
+    if name == "." || name == ".." {
+        return Err(NameError::Dots(name.to_owned()));
     }
     Ok(name)
 }
@@ -105,6 +113,10 @@ mod tests {
         assert_eq!(connector_name(" "), Err(NameError::Empty));
         assert!(matches!(connector_name("a/b"), Err(NameError::Illegal(_))));
         assert!(matches!(connector_name("a\nb"), Err(NameError::Illegal(_))));
+        for dots in [".", ".."] {
+            assert!(matches!(connector_name(dots), Err(NameError::Dots(_))));
+        }
+        assert_eq!(connector_name("..."), Ok("..."));
         assert!(matches!(
             connector_name(&"a".repeat(250)),
             Err(NameError::TooLong(250))
