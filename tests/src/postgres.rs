@@ -52,7 +52,8 @@ impl Postgres {
         Self::start_with("max_wal_size = 4GB\n")
     }
 
-    fn start_with(settings: &str) -> Self {
+    /// The same with lines of `postgresql.conf` of one's own.
+    pub fn start_with(settings: &str) -> Self {
         let scratch = Scratch::new("postgres");
         let mut server = Self {
             programs: programs(),
