@@ -5,6 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::java;
 use crate::kafka::Kafka;
 use crate::ports::free_port;
@@ -79,6 +81,24 @@ impl Brokers {
             .take()
             .expect("a running broker")
             .kill();
+    }
+
+    /// SIGSTOP: its connections stay open, and nothing answers any more.
+    pub fn freeze(&self, number: usize) {
+        self.signal(number, Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self, number: usize) {
+        self.signal(number, Signal::CONT);
+    }
+
+    fn signal(&self, number: usize, signal: Signal) {
+        self.nodes[number]
+            .process
+            .as_ref()
+            .expect("a running broker")
+            .signal(signal);
     }
 
     /// Starts one again that was killed.

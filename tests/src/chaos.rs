@@ -80,7 +80,7 @@ impl World {
         let (broker, proxy) = Broker::start_behind_proxy();
         let directory = Scratch::new("chaos");
         let disk = SmallDisk::mount(&directory.join("state-disk"), "size=8m");
-        let mut setup = Worker::setup_at(&broker, &proxy.address())
+        let mut setup = Worker::setup_at(&proxy.address())
             .set(
                 "tidegate.directories",
                 &directory.path().display().to_string(),

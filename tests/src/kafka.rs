@@ -223,6 +223,15 @@ impl Kafka {
             .collect()
     }
 
+    /// Whether every replica of every topic has what its leader has.
+    pub fn is_in_sync(&self) -> bool {
+        let metadata = self.consumer("tests-metadata").fetch_metadata(None, LIMIT);
+        metadata.is_ok_and(|metadata| {
+            let mut partitions = metadata.topics().iter().flat_map(|t| t.partitions());
+            partitions.all(|p| p.isr().len() == p.replicas().len())
+        })
+    }
+
     /// The end of each partition.
     pub fn ends(&self, topic: &str) -> Vec<(i32, i64)> {
         let consumer = self.consumer("tests-watermarks");

@@ -88,11 +88,16 @@ pub struct Worker {
 impl Worker {
     /// A worker for this broker that moves text, to be changed before it starts.
     pub fn setup(broker: &Broker) -> WorkerSetup {
+        Self::setup_at(&broker.bootstrap())
+    }
+
+    /// The same, with its Kafka at this address.
+    pub fn setup_at(bootstrap: &str) -> WorkerSetup {
         let scratch = Scratch::new("worker");
         let port = free_port();
         let string = "org.apache.kafka.connect.storage.StringConverter";
         let properties = [
-            ("bootstrap.servers", broker.bootstrap()),
+            ("bootstrap.servers", bootstrap.to_owned()),
             ("listeners", format!("http://127.0.0.1:{port}")),
             ("tidegate.state.directory", scratch.text("state")),
             ("tidegate.directories", scratch.path().display().to_string()),
@@ -109,11 +114,6 @@ impl Worker {
             subcommand: "standalone",
             properties,
         }
-    }
-
-    /// The same, with its Kafka at another address.
-    pub fn setup_at(broker: &Broker, bootstrap: &str) -> WorkerSetup {
-        Self::setup(broker).set("bootstrap.servers", bootstrap)
     }
 
     /// A worker of a cluster, without what its cluster's workers have in common.

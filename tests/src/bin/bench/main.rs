@@ -14,6 +14,8 @@ mod native;
 mod native_job;
 mod report;
 mod rows;
+mod silent;
+mod silent_streams;
 mod spread;
 mod sql;
 mod sql_bare;
@@ -34,6 +36,8 @@ enum Command {
     Boundary(boundary::Options),
     /// Clusters of three workers beside Kafka Connect's: fail-over, join, changes, many connectors.
     Cluster(cluster::Options),
+    /// One of three brokers falls silent: how long a worker and a plain client stand still.
+    Silent,
     /// The same moves as `files`, by a worker and by a program without a sandbox.
     Native(Options),
     /// For `files`, in a process of its own: produce or consume with librdkafka alone.
@@ -78,6 +82,7 @@ fn main() {
         Command::SqlNative(job) => sql_native::work(&job),
         Command::Boundary(options) => boundary::run(&options),
         Command::Cluster(options) => cluster::run(&options),
+        Command::Silent => silent::run(),
         Command::Native(options) => native::run(&options),
         Command::Librdkafka(job) => librdkafka::work(&job),
         Command::NativeJob(job) => native_job::work(&job),
