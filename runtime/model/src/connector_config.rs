@@ -11,6 +11,7 @@ use crate::error_handling::{self, DeadLetterQueue};
 use crate::exactly_once::ExactlyOnceConfig;
 use crate::names::is_topic_name;
 use crate::plugin::PluginKind;
+use crate::topic_pattern::TopicPattern;
 
 /// A converter as configured: class and settings without the prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub enum Topics {
     /// `topics`.
     List(Vec<String>),
     /// `topics.regex`.
-    Regex(String),
+    Regex(TopicPattern),
 }
 
 impl Topics {
@@ -35,9 +36,7 @@ impl Topics {
     pub fn contain(&self, topic: &str) -> bool {
         match self {
             Self::List(list) => list.iter().any(|listed| listed == topic),
-            // The whole name, as for the consumer.
-            Self::Regex(regex) => regex_lite::Regex::new(&format!("^({regex})$"))
-                .is_ok_and(|regex| regex.is_match(topic)),
+            Self::Regex(pattern) => pattern.is_match(topic),
         }
     }
 }
@@ -153,13 +152,15 @@ impl ConnectorConfig {
             PluginKind::Sink => match sink_topics(config) {
                 Ok(topics) => Some(topics),
                 Err(message) => {
-                    // Whichever of them the user looks at says so.
-                    let both = ["topics", "topics.regex"]
+                    // Each of them that is set says so.
+                    let set = ["topics", "topics.regex"]
                         .map(|key| config.get(key).is_some_and(|v| !v.trim().is_empty()));
-                    if both == [true, true] {
+                    if let [_, true] = set {
                         problem("topics.regex", message.clone());
                     }
-                    problem("topics", message);
+                    if set != [false, true] {
+                        problem("topics", message);
+                    }
                     None
                 }
             },
@@ -246,11 +247,8 @@ fn sink_topics(config: &ConfigMap) -> Result<Topics, String> {
                 "Invalid value {wrong:?} for configuration topics: Kafka takes it for no topic name"
             )),
         },
-        (None, Some(regex)) if regex.contains('\0') => {
-            Err("Invalid value for configuration topics.regex: it holds a NUL character".to_owned())
-        }
-        (None, Some(regex)) => match regex_lite::Regex::new(regex) {
-            Ok(_) => Ok(Topics::Regex(regex.clone())),
+        (None, Some(regex)) => match TopicPattern::parse(regex) {
+            Ok(pattern) => Ok(Topics::Regex(pattern)),
             Err(e) => Err(format!(
                 "Invalid value {regex} for configuration topics.regex: {e}"
             )),
@@ -360,12 +358,12 @@ mod tests {
             ["topics.regex", "topics"]
         );
         assert!(with(&[("topics", "a, b")]).is_empty());
-        assert_eq!(with(&[("topics.regex", "[")]), ["topics"]);
+        assert_eq!(with(&[("topics.regex", "[")]), ["topics.regex"]);
         assert!(with(&[("topics.regex", "a.*")]).is_empty());
         for wrong in ["^a.*", "a,b c", "a\0"] {
             assert_eq!(with(&[("topics", wrong)]), ["topics"], "{wrong:?}");
         }
-        assert_eq!(with(&[("topics.regex", "a\0")]), ["topics"]);
+        assert_eq!(with(&[("topics.regex", "a\0")]), ["topics.regex"]);
     }
 
     #[test]

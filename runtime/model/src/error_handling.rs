@@ -104,6 +104,7 @@ pub fn definitions() -> Vec<Definition> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topic_pattern::TopicPattern;
 
     fn of(pairs: &[(&str, &str)], topics: &Topics) -> Result<Option<DeadLetterQueue>, String> {
         let pair = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
@@ -113,7 +114,7 @@ mod tests {
     #[test]
     fn a_queue_is_none_of_the_topics_read() {
         let list = Topics::List(vec!["a".into()]);
-        let regex = Topics::Regex("a|dead.*".into());
+        let regex = Topics::Regex(TopicPattern::parse("a|dead.*").unwrap());
         assert_eq!(of(&[(TOPIC, " ")], &list), Ok(None));
         let queue = of(&[(TOPIC, "dead"), (CONTEXT_HEADERS, "TRUE")], &list);
         let queue = queue.unwrap().unwrap();

@@ -17,3 +17,4 @@ pub mod offset;
 pub mod plugin;
 pub mod retry;
 pub mod state;
+pub mod topic_pattern;

@@ -97,10 +97,16 @@ pub fn plugin_name(name: &str, version: &str) -> Result<(), NameError> {
     Ok(())
 }
 
+/// The longest name of a topic in Kafka.
+pub const MAX_TOPIC_NAME_BYTES: usize = 249;
+
 /// Whether Kafka takes this as the name of a topic (`org.apache.kafka.common.internals.Topic`).
 pub fn is_topic_name(name: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    (1..=249).contains(&name.len()) && name != "." && name != ".." && name.chars().all(legal)
+    (1..=MAX_TOPIC_NAME_BYTES).contains(&name.len())
+        && name != "."
+        && name != ".."
+        && name.chars().all(legal)
 }
 
 #[cfg(test)]

@@ -374,11 +374,10 @@ pub(crate) fn sink_group(connector: &str, config: &ConnectorConfig) -> GroupSett
     }
 }
 
-/// librdkafka takes a name that begins with `^` for a regular expression over the whole name.
 fn topics(topics: Option<&Topics>) -> Vec<String> {
     match topics {
         Some(Topics::List(list)) => list.clone(),
-        Some(Topics::Regex(regex)) => vec![format!("^({regex})$")],
+        Some(Topics::Regex(pattern)) => vec![pattern.as_subscription().to_owned()],
         None => Vec::new(),
     }
 }
