@@ -45,11 +45,12 @@ test-system *ARGS: build kafka
 
 # Simulate a cluster's control plane from 100,000 seeds (--seeds N, --first SEED, --seed SEED --trace)
 simulate *ARGS:
-    cargo run --release --locked --workspace --bin simulate -- {{ARGS}}
+    cargo build --release --locked --workspace --bin simulate
+    target/release/simulate {{ARGS}}
 
 # Random failures of processes, network, disk, topics and files, and every record counted (--minutes N, --seed S)
 chaos *ARGS: build kafka
-    cargo run --release --locked --workspace --bin chaos -- {{ARGS}}
+    target/release/chaos {{ARGS}}
 
 # Measure beside Kafka Connect: `just bench files`
 bench *ARGS: build

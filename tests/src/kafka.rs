@@ -68,6 +68,28 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(future)
 }
 
+/// What Kafka answers once it knows who leads: a busy broker has its internal topics, and those that were
+/// created a moment ago, a while after it told of them.
+fn settled<T>(what: &str, mut ask: impl FnMut() -> Result<T, KafkaError>) -> T {
+    let answered = wait_for(what, LIMIT, || match ask() {
+        Err(error) if error.rdkafka_error_code().is_some_and(is_settling) => None,
+        answer => Some(answer),
+    });
+    answered.unwrap()
+}
+
+fn is_settling(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::NotCoordinator
+            | RDKafkaErrorCode::CoordinatorNotAvailable
+            | RDKafkaErrorCode::CoordinatorLoadInProgress
+            | RDKafkaErrorCode::LeaderNotAvailable
+            | RDKafkaErrorCode::NotLeaderForPartition
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+    )
+}
+
 fn is_outage(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
@@ -214,7 +236,7 @@ impl Kafka {
     /// The partitions of a topic; none if it does not exist.
     pub fn partitions(&self, topic: &str) -> Vec<i32> {
         let consumer = self.consumer("tests-metadata");
-        let metadata = consumer.fetch_metadata(Some(topic), LIMIT).unwrap();
+        let metadata = settled("metadata", || consumer.fetch_metadata(Some(topic), LIMIT));
         metadata
             .topics()
             .iter()
@@ -236,7 +258,9 @@ impl Kafka {
     pub fn ends(&self, topic: &str) -> Vec<(i32, i64)> {
         let consumer = self.consumer("tests-watermarks");
         let end = |partition| {
-            let (_, high) = consumer.fetch_watermarks(topic, partition, LIMIT).unwrap();
+            let (_, high) = settled("watermarks", || {
+                consumer.fetch_watermarks(topic, partition, LIMIT)
+            });
             (partition, high)
         };
         self.partitions(topic).into_iter().map(end).collect()
@@ -355,7 +379,9 @@ impl Kafka {
         for partition in self.partitions(topic) {
             asked.add_partition(topic, partition);
         }
-        let answer = consumer.committed_offsets(asked, LIMIT).unwrap();
+        let answer = settled("committed offsets", || {
+            consumer.committed_offsets(asked.clone(), LIMIT)
+        });
         let offset = |offset| {
             if let Offset::Offset(offset) = offset {
                 Some(offset)
@@ -375,7 +401,9 @@ impl Kafka {
         let mut asked = TopicPartitionList::new();
         asked.add_partition(topic, 0);
         let consumer = self.consumer(group);
-        let answer = consumer.committed_offsets(asked, LIMIT).unwrap();
+        let answer = settled("committed metadata", || {
+            consumer.committed_offsets(asked.clone(), LIMIT)
+        });
         answer.elements()[0].metadata().to_owned()
     }
 
@@ -386,15 +414,15 @@ impl Kafka {
         element.set_offset(Offset::Offset(offset)).unwrap();
         element.set_metadata(metadata);
         let consumer = self.consumer(group);
-        consumer.commit(&list, CommitMode::Sync).unwrap();
+        settled("a commit", || consumer.commit(&list, CommitMode::Sync));
     }
 
     /// How many members a consumer group has; none if it does not exist.
     pub fn group_members(&self, group: &str) -> usize {
-        let groups = self
-            .consumer("tests-groups")
-            .fetch_group_list(Some(group), LIMIT)
-            .unwrap();
+        let consumer = self.consumer("tests-groups");
+        let groups = settled("the group", || {
+            consumer.fetch_group_list(Some(group), LIMIT)
+        });
         groups
             .groups()
             .iter()

@@ -71,6 +71,35 @@ fn a_record_that_does_not_parse_is_skipped_and_counted_if_the_user_says_so() {
     );
 }
 
+/// `\d` and `(?:...)` are nothing to the C library, which librdkafka asks.
+#[test]
+fn topics_are_matched_as_java_matches_them() {
+    let worker = Worker::with_file_connectors(Broker::shared());
+    let kafka = Broker::shared().client();
+    for topic in [
+        "java.regex-1",
+        "java.regex-22",
+        "java.regex-d",
+        "javaxregex-3",
+    ] {
+        kafka.create_topic(topic, 1);
+        kafka.produce(topic, [(None, topic)]);
+    }
+    let file = worker.scratch().join("out.txt").display().to_string();
+    let config = [
+        ("connector.class", "FileStreamSink"),
+        ("topics.regex", r"(?:java|node)\.regex-\d{1,2}?"),
+        ("file", &file),
+    ];
+    worker.rest().create("java-regex", &config);
+    wait_until("the two that match are read", LIMIT, || {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        lines == ["java.regex-1", "java.regex-22"]
+    });
+}
+
 #[test]
 fn a_wrong_configuration_is_refused_key_by_key() {
     let worker = Worker::with_file_connectors(Broker::shared());
