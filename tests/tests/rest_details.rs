@@ -100,6 +100,25 @@ fn what_is_not_obeyed_is_refused_by_its_key() {
         wrong(&[("topics.regex", "t.*")]),
         ["topics", "topics.regex"]
     );
+    // One answer says all, whoever found it.
+    let mut all = wrong(&[
+        ("tasks.max", "0"),
+        ("file", ""),
+        ("value.converter", "Nope"),
+        ("consumer.override.fetch.min.bytes", "many"),
+        ("topics.regex", "t.*"),
+    ]);
+    all.sort_unstable();
+    assert_eq!(
+        all,
+        [
+            "consumer.override.fetch.min.bytes",
+            "tasks.max",
+            "topics",
+            "topics.regex",
+            "value.converter"
+        ]
+    );
     for (key, value) in [
         ("consumer.override.auto.offset.reset", "none"),
         (

@@ -129,6 +129,19 @@ impl ConnectorConfig {
         kind: PluginKind,
         worker: &ConfigMap,
     ) -> Result<Self, Vec<KeyProblem>> {
+        match Self::check(config, kind, worker) {
+            (parsed, problems) if problems.is_empty() => Ok(parsed),
+            (_, problems) => Err(problems),
+        }
+    }
+
+    /// Everything that is wrong, and what can be read all the same, with defaults where a value is wrong:
+    /// for a check that goes on, so that a user hears of all at once.
+    pub fn check(
+        config: &ConfigMap,
+        kind: PluginKind,
+        worker: &ConfigMap,
+    ) -> (Self, Vec<KeyProblem>) {
         let mut problems: Vec<KeyProblem> = definition::check(&definitions(kind), config)
             .into_iter()
             .map(|(key, message)| KeyProblem { key, message })
@@ -189,10 +202,7 @@ impl ConnectorConfig {
             }),
             PluginKind::Sink => ExactlyOnceConfig::default(),
         };
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        Ok(Self {
+        let parsed = Self {
             class: config.get("connector.class").cloned().unwrap_or_default(),
             plugin_version: config
                 .get("connector.plugin.version")
@@ -215,7 +225,8 @@ impl ConnectorConfig {
             exactly_once,
             producer_overrides: config::with_prefix_removed(config, "producer.override."),
             consumer_overrides: config::with_prefix_removed(config, "consumer.override."),
-        })
+        };
+        (parsed, problems)
     }
 }
 

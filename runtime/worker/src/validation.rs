@@ -141,41 +141,48 @@ fn problems(environment: &TaskEnvironment, loaded: &Loaded, config: &ConfigMap) 
         );
         all.push(problem("header.converter", message));
     }
-    match ConnectorConfig::parse(config, info.kind, &environment.settings.raw) {
-        Err(more) => all.extend(more),
-        Ok(parsed) => {
-            if let Err(more) = Converters::of(&parsed) {
-                all.extend(more);
-            }
-            if info.kind == PluginKind::Source {
-                let enabled = exactly_once_enabled(environment);
-                all.extend(exactly_once_problems(&parsed, &info.description, enabled));
-            }
-            let (kind, overrides, prefix) = match info.kind {
-                PluginKind::Source => (
-                    ClientKind::Producer,
-                    &parsed.producer_overrides,
-                    "producer.override",
-                ),
-                PluginKind::Sink => (
-                    ClientKind::Consumer,
-                    &parsed.consumer_overrides,
-                    "consumer.override",
-                ),
-            };
-            if let Err(error) = environment.kafka.check_overrides(kind, overrides) {
-                let key = match &error {
-                    KafkaError::Settings { source, .. } => source.key(),
-                    _ => None,
-                };
-                let key = key.filter(|key| overrides.contains_key(*key));
-                let key = key.map_or_else(|| prefix.to_owned(), |key| format!("{prefix}.{key}"));
-                all.push(problem(&key, error.to_string()));
-            }
-            all.extend(own_group(environment, info.kind, config, &parsed));
-        }
+    let (parsed, more) = ConnectorConfig::check(config, info.kind, &environment.settings.raw);
+    all.extend(more);
+    if let Err(more) = Converters::of(&parsed) {
+        all.extend(more);
     }
+    if info.kind == PluginKind::Source {
+        let enabled = exactly_once_enabled(environment);
+        all.extend(exactly_once_problems(&parsed, &info.description, enabled));
+    }
+    all.extend(wrong_override(environment, info.kind, &parsed));
+    all.extend(own_group(environment, info.kind, config, &parsed));
     all
+}
+
+/// What Kafka's client does not take of a connector's overrides.
+fn wrong_override(
+    environment: &TaskEnvironment,
+    kind: PluginKind,
+    parsed: &ConnectorConfig,
+) -> Option<KeyProblem> {
+    let (client, overrides, prefix) = match kind {
+        PluginKind::Source => (
+            ClientKind::Producer,
+            &parsed.producer_overrides,
+            "producer.override",
+        ),
+        PluginKind::Sink => (
+            ClientKind::Consumer,
+            &parsed.consumer_overrides,
+            "consumer.override",
+        ),
+    };
+    let error = environment.kafka.check_overrides(client, overrides).err()?;
+    let key = match &error {
+        KafkaError::Settings { source, .. } => source.key(),
+        _ => None,
+    };
+    let key = key.filter(|key| overrides.contains_key(*key));
+    Some(KeyProblem {
+        key: key.map_or_else(|| prefix.to_owned(), |key| format!("{prefix}.{key}")),
+        message: error.to_string(),
+    })
 }
 
 /// A sink that joined the group of its worker would break the cluster up.
