@@ -263,6 +263,22 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_given_up_ends_as_any_other() {
+        for (rest, passed, waiting) in [
+            ("x\nnext", Some(2), "next"),
+            ("x\r\nnext", Some(3), "next"),
+            ("x\rnext", Some(2), "next"),
+            ("x\r", None, "x\r"),
+            ("x", None, "x"),
+        ] {
+            let mut lines = Lines::default();
+            lines.fill(&mut rest.as_bytes()).unwrap();
+            assert_eq!(lines.give_up_line(), passed, "{rest:?}");
+            assert_eq!(lines.waiting(), waiting.as_bytes(), "{rest:?}");
+        }
+    }
+
+    #[test]
     fn the_bytes_before_a_position_are_kept() {
         let mut lines = Lines::after(b"before".to_vec());
         let mut records = Records::to("t");
