@@ -56,8 +56,13 @@ pub(crate) async fn root(State(api): State<Api>) -> Json<Value> {
 }
 
 pub(crate) async fn health(State(api): State<Api>) -> (StatusCode, Json<Value>) {
+    let wait = api.worker.wait();
     let answer = |code, status: &str, message: &str| {
-        (code, Json(json!({ "status": status, "message": message })))
+        let mut body = json!({ "status": status, "message": message });
+        if let (Some(wait), Some(fields)) = (&wait, body.as_object_mut()) {
+            fields.insert("waiting".to_owned(), json!(wait));
+        }
+        (code, Json(body))
     };
     match tokio::time::timeout(PROBE_TIMEOUT, api.worker.probe()).await {
         Ok(Ok(false)) => answer(
@@ -65,6 +70,11 @@ pub(crate) async fn health(State(api): State<Api>) -> (StatusCode, Json<Value>) 
             "starting",
             "Worker is not (or no longer) a member of its cluster: it starts, or the group's coordinator does not \
              answer.",
+        ),
+        Ok(Ok(true)) if wait.is_some() => answer(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "waiting",
+            "Worker is up, and Kafka does not let it work.",
         ),
         Ok(Ok(true)) => answer(
             StatusCode::OK,

@@ -49,6 +49,10 @@ fn state(placed: &PlacedStatus, version: Option<&str>) -> Map<String, Value> {
     if let Some(trace) = &placed.status.trace {
         fields.insert("trace".to_owned(), json!(trace));
     }
+    // More than Kafka Connect tells, and only where there is something to tell.
+    if let Some(waiting) = &placed.status.waiting {
+        fields.insert("waiting".to_owned(), json!(waiting));
+    }
     fields
 }
 

@@ -42,13 +42,18 @@ impl StatusRecord {
 }
 
 fn encode(remote: &RemoteStatus) -> Value {
-    json!({
+    let mut value = json!({
         "state": remote.status.state.as_str(),
         "trace": remote.status.trace,
         "worker_id": remote.worker,
         "generation": remote.epoch,
         "tidegate.incarnation": remote.incarnation,
-    })
+    });
+    // A field more than Kafka Connect has; it reads the fields that it knows by their names.
+    if let (Some(wait), Some(fields)) = (&remote.status.waiting, value.as_object_mut()) {
+        fields.insert("tidegate.waiting".to_owned(), json!(wait));
+    }
+    value
 }
 
 /// Reads a record; none: it is nothing that we use.
@@ -82,6 +87,9 @@ fn remote(value: &Value) -> Result<RemoteStatus, String> {
         status: Status {
             state,
             trace: text(value, "trace").ok(),
+            waiting: value
+                .get("tidegate.waiting")
+                .and_then(|wait| serde_json::from_value(wait.clone()).ok()),
         },
         worker: text(value, "worker_id")?,
         // A Connect has none.
@@ -93,6 +101,7 @@ fn remote(value: &Value) -> Result<RemoteStatus, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidegate_model::state::Wait;
 
     #[test]
     fn records_come_back_as_they_were() {
@@ -102,6 +111,19 @@ mod tests {
             incarnation: "x1".into(),
             epoch: 7,
         };
+        let wait = Wait {
+            reason: "the broker refuses the credentials".into(),
+            keys: vec!["sasl.jaas.config".into()],
+            remedy: "set the right ones".into(),
+            since_ms: 1_700_000_000_123,
+        };
+        let waiting = RemoteStatus {
+            status: Status {
+                waiting: Some(wait),
+                ..Status::of(State::Running)
+            },
+            ..status.clone()
+        };
         let worker = WorkerRecord {
             url: "http://w:8083".into(),
             shards: [1, 5].into(),
@@ -110,6 +132,7 @@ mod tests {
         };
         for record in [
             StatusRecord::Task(TaskId::new("a-b", 1), Some(status.clone())),
+            StatusRecord::Task(TaskId::new("a-b", 1), Some(waiting)),
             StatusRecord::Task(TaskId::new("a-b", 1), None),
             StatusRecord::Connector("a-b".into(), Some(status)),
             StatusRecord::Worker("w:8083".into(), Some(worker)),

@@ -11,9 +11,13 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tidegate_model::config::ConfigMap;
 
 use crate::batching::Batching;
+use crate::client_checks;
 use crate::client_config::{ClientConfigError, ClientKind, check_overrides, translate};
 use crate::embedded::EmbeddedKafka;
+use crate::own_client::OwnClient;
 use crate::producer::{ProducerHandle, SharedProducer};
+use crate::quiet::QuietLog;
+use crate::reachability::{KeyNames, Reachability};
 use crate::retention::Retention;
 use crate::topics::AdminContext;
 
@@ -66,6 +70,14 @@ pub enum KafkaError {
         /// librdkafka's words.
         reason: String,
     },
+    /// Kafka turns the worker away, and waiting does not help.
+    #[error("{reason}; {remedy}")]
+    Refused {
+        /// What it says, with the key.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
     /// Offsets were not committed: this consumer does not own the partitions any more, or the
     /// broker cannot be reached.
     #[error("commit offsets: {0}")]
@@ -117,6 +129,7 @@ pub(crate) struct Inner {
     pub(crate) consumers: AtomicU64,
     producers: Mutex<HashMap<BTreeMap<String, String>, Weak<SharedProducer>>>,
     pub(crate) admin: Mutex<Option<Arc<AdminClient<AdminContext>>>>,
+    pub(crate) own_client: Mutex<Option<Arc<OwnClient>>>,
 }
 
 impl Kafka {
@@ -132,6 +145,7 @@ impl Kafka {
             consumers: AtomicU64::new(0),
             producers: Mutex::default(),
             admin: Mutex::default(),
+            own_client: Mutex::default(),
         }));
         let mut ignored = Vec::new();
         for kind in [
@@ -165,13 +179,13 @@ impl Kafka {
         overrides: &ConfigMap,
     ) -> Result<(BTreeMap<String, String>, Vec<String>), KafkaError> {
         let settings = &self.0.settings;
-        let (own, place) = match kind {
-            ClientKind::Producer => (&settings.producer, "producer.override"),
-            ClientKind::Consumer => (&settings.consumer, "consumer.override"),
-            ClientKind::Admin => (&settings.admin, "admin"),
+        let place = match kind {
+            ClientKind::Producer => "producer.override",
+            ClientKind::Consumer => "consumer.override",
+            ClientKind::Admin => "admin",
         };
         let mut java = settings.common.clone();
-        java.extend(own.clone());
+        java.extend(self.own(kind).clone());
         java.extend(overrides.clone());
         let place = if overrides.is_empty() {
             "worker"
@@ -179,6 +193,7 @@ impl Kafka {
             place
         };
         let translated = check_overrides(overrides)
+            .and_then(|()| client_checks::check(&java))
             .and_then(|()| translate(&java, kind))
             .map_err(|source| KafkaError::Settings {
                 place: place.to_owned(),
@@ -202,6 +217,25 @@ impl Kafka {
             all.entry(key.to_owned()).or_insert_with(default);
         }
         Ok((all, translated.ignored))
+    }
+
+    /// A key of such a client as the user names it.
+    pub fn key_name(&self, kind: ClientKind, overrides: &ConfigMap, key: &str) -> String {
+        self.key_names(kind, overrides).name(key)
+    }
+
+    /// How the user names the keys of such a client.
+    pub(crate) fn key_names(&self, kind: ClientKind, overrides: &ConfigMap) -> KeyNames {
+        KeyNames::new(kind, overrides, self.own(kind), &self.0.settings.common)
+    }
+
+    fn own(&self, kind: ClientKind) -> &ConfigMap {
+        let settings = &self.0.settings;
+        match kind {
+            ClientKind::Producer => &settings.producer,
+            ClientKind::Consumer => &settings.consumer,
+            ClientKind::Admin => &settings.admin,
+        }
     }
 
     /// A producer with these overrides, shared with every task that has the same.
@@ -234,10 +268,12 @@ impl Kafka {
             return Ok(ProducerHandle(producer));
         }
         producers.retain(|_, producer| producer.strong_count() > 0);
+        let names = self.key_names(ClientKind::Producer, overrides);
         let producer = Arc::new(SharedProducer::new(
             &settings,
             batching,
             self.0.retention.clone(),
+            QuietLog::new("producer that tasks share", Reachability::new(names)),
         )?);
         producers.insert(settings, Arc::downgrade(&producer));
         Ok(ProducerHandle(producer))

@@ -20,6 +20,7 @@ use crate::cluster::{Inner, Kafka, KafkaError, client_config};
 use crate::group_offsets::{Committed, committed};
 use crate::native_admin;
 use crate::quiet::QuietLog;
+use crate::reachability::{self, Reachability};
 use crate::rebalance::SinkContext;
 pub use crate::rebalance::{BEGINNING, ConsumerEvent, StartPositions};
 use crate::record_batch::RecordBatch;
@@ -87,6 +88,7 @@ pub struct SinkConsumer {
     paused: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
     share: Arc<Inner>,
+    reachability: Arc<Reachability>,
 }
 
 impl Kafka {
@@ -128,11 +130,14 @@ impl Kafka {
             debug.push(',');
         }
         debug.push_str(recreated::DEBUG);
+        reachability::listen_to_log(&mut all);
+        let names = self.key_names(ClientKind::Consumer, &settings.overrides);
+        let reachability = Reachability::new(names);
         let paused = Arc::new(AtomicBool::new(false));
         let (sender, events) = channel(QUEUED_EVENTS);
         let pending = Arc::new(Mutex::new(Vec::new()));
         let context = SinkContext {
-            log: QuietLog::of(&settings.task),
+            log: QuietLog::new(&settings.task, Arc::clone(&reachability)),
             recreated: Recreated::default(),
             events: sender.clone(),
             pending: Arc::clone(&pending),
@@ -178,6 +183,7 @@ impl Kafka {
             paused,
             thread: Some(thread),
             share,
+            reachability,
         })
     }
 }
@@ -209,6 +215,11 @@ fn max_poll_records(overrides: &ConfigMap, worker: &ConfigMap) -> usize {
 }
 
 impl SinkConsumer {
+    /// Whether it gets through to Kafka.
+    pub fn reachability(&self) -> Arc<Reachability> {
+        Arc::clone(&self.reachability)
+    }
+
     /// The next event; none after [`ConsumerEvent::Failed`] or a stop.
     pub async fn next(&mut self) -> Option<ConsumerEvent> {
         self.events.recv().await
@@ -343,7 +354,7 @@ impl Drop for SinkConsumer {
 }
 
 /// Errors that only end by a person end the task, with the reason.
-fn endure(log: &QuietLog, error: &RdKafkaError) -> Result<(), String> {
+fn endure(error: &RdKafkaError) -> Result<(), String> {
     match error.rdkafka_error_code() {
         Some(
             RDKafkaErrorCode::AutoOffsetReset
@@ -352,11 +363,8 @@ fn endure(log: &QuietLog, error: &RdKafkaError) -> Result<(), String> {
             | RDKafkaErrorCode::ClusterAuthorizationFailed
             | RDKafkaErrorCode::Fatal,
         ) => Err(error.to_string()),
-        // librdkafka goes on by itself: brokers come back, topics appear.
-        _ => {
-            log.consume(error);
-            Ok(())
-        }
+        // librdkafka goes on by itself: brokers come back, topics appear. The context has heard of it.
+        _ => Ok(()),
     }
 }
 
@@ -436,7 +444,7 @@ impl Reader {
                     self.keep(&message);
                     wait = Duration::ZERO;
                 }
-                Some(Err(error)) => endure(&self.consumer.context().log, &error)?,
+                Some(Err(error)) => endure(&error)?,
             }
         }
         Ok(())
@@ -509,7 +517,7 @@ impl Reader {
                     match self.consumer.poll(POLL) {
                         Some(Ok(message)) => self.keep(&message),
                         // Told once: a partition whose offset is gone would stay silent for ever.
-                        Some(Err(error)) => endure(&self.consumer.context().log, &error)?,
+                        Some(Err(error)) => endure(&error)?,
                         None => {}
                     }
                     match self.take_pending() {

@@ -3,6 +3,7 @@
 
 mod acks;
 mod batching;
+mod client_checks;
 mod client_config;
 mod cluster;
 mod consumer;
@@ -16,8 +17,10 @@ mod log_writer;
 mod membership;
 mod membership_context;
 mod native_admin;
+mod own_client;
 mod producer;
 mod quiet;
+mod reachability;
 mod rebalance;
 mod record_batch;
 mod records_at;
@@ -44,6 +47,7 @@ pub use log_writer::{LogWriteError, LogWriter};
 pub use membership::{Membership, MembershipSettings};
 pub use membership_context::MembershipEvent;
 pub use producer::{ProduceError, ProducerHandle, Rows};
+pub use reachability::Reachability;
 pub use record_batch::RecordBatch;
 pub use state_producer::{StateProducer, StateWrite};
 pub use topic_tail::{StateRecord, TailSink, TopicTail};

@@ -10,6 +10,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as RdKafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::types::RDKafkaRespErr;
 use tidegate_model::batch::{HeaderEntry, Headers};
 use tidegate_model::columns::ByteColumn;
 
@@ -17,6 +18,7 @@ use crate::acks::BatchAcks;
 use crate::batching::Batching;
 use crate::cluster::{KafkaError, client_config};
 use crate::quiet::QuietLog;
+use crate::reachability::{self, Reachability};
 use crate::refusal::{local_refusal, refusal};
 use crate::retention::{Retention, record_bytes};
 
@@ -117,6 +119,7 @@ impl SharedProducer {
         settings: &BTreeMap<String, String>,
         batching: Batching,
         retention: Option<Arc<Retention>>,
+        log: QuietLog,
     ) -> Result<Self, KafkaError> {
         let mut all: BTreeMap<String, String> = DEFAULTS
             .iter()
@@ -134,9 +137,11 @@ impl SharedProducer {
             all.remove("delivery.timeout.ms");
         }
         all.extend(settings.clone());
+        reachability::listen_to_log(&mut all);
         let producer = client_config(&all)
+            .set_log_level(RDKafkaLogLevel::Debug)
             .create_with_context(AckContext {
-                log: QuietLog::default(),
+                log,
                 retention,
                 batching,
             })
@@ -149,6 +154,10 @@ impl SharedProducer {
 
     pub(crate) fn is_fatal(&self) -> bool {
         self.producer.client().fatal_error().is_some()
+    }
+
+    pub(crate) fn reachability(&self) -> Arc<Reachability> {
+        Arc::clone(&self.producer.context().log.reachability)
     }
 }
 
@@ -253,6 +262,20 @@ impl ProducerHandle {
                 }
             }
         }
+    }
+
+    /// Whether it gets through to Kafka.
+    pub fn reachability(&self) -> Arc<Reachability> {
+        self.0.reachability()
+    }
+
+    /// Whether a topic exists; none if Kafka does not tell within `timeout`, for which this blocks.
+    pub fn has_topic(&self, topic: &str, timeout: Duration) -> Option<bool> {
+        let client = self.0.producer.client();
+        let metadata = client.fetch_metadata(Some(topic), timeout).ok()?;
+        let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        found.map(|found| found.error() != Some(unknown))
     }
 
     /// Whether the producer will never send again.

@@ -19,6 +19,8 @@ use crate::batching::Batching;
 use crate::client_config::ClientKind;
 use crate::cluster::{Kafka, KafkaError};
 use crate::producer::{ProduceError, ProducerHandle, Rows, SharedProducer};
+use crate::quiet::QuietLog;
+use crate::reachability::Reachability;
 
 /// What one such producer may hold: there is one a task, and its loop has a bound of its own.
 const QUEUE_KBYTES: u64 = 16 << 10;
@@ -105,12 +107,14 @@ impl TransactionalProducer {
         transaction_timeout: Duration,
         timeout: Duration,
     ) -> Result<Self, TransactionError> {
+        let names = kafka.key_names(ClientKind::Producer, overrides);
+        let log = QuietLog::new(transactional_id, Reachability::new(names));
         let (mut settings, _) = kafka.client_config(ClientKind::Producer, overrides)?;
         batching.apply(&mut settings);
         let settings = transactional(settings, transactional_id, transaction_timeout);
         let retention = kafka.0.retention.clone();
         let made =
-            spawn_blocking(move || SharedProducer::new(&settings, batching, retention)).await;
+            spawn_blocking(move || SharedProducer::new(&settings, batching, retention, log)).await;
         let made = made.map_err(|e| KafkaError::Client {
             client: "producer",
             reason: e.to_string(),
@@ -426,7 +430,7 @@ mod tests {
         ] {
             let settings = of(&[(key, wanted)]);
             assert_eq!(settings[key], taken, "{key}={wanted}");
-            SharedProducer::new(&settings, Batching::Wide, None).unwrap();
+            SharedProducer::new(&settings, Batching::Wide, None, QuietLog::default()).unwrap();
         }
         assert_eq!(of(&[])["delivery.timeout.ms"], "60000");
     }

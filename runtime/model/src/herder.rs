@@ -232,6 +232,11 @@ impl Herder {
                     task.reported(epoch, state);
                 }
             }
+            Event::TaskWaits { id, epoch, waiting } => {
+                if let Some(task) = self.tasks.get_mut(&id) {
+                    task.waits(epoch, waiting);
+                }
+            }
             Event::TaskEnded { id, epoch, trace } => self.task_ended(now_ms, id, epoch, trace),
             Event::Tick => {}
             Event::Shutdown => self.ending = true,

@@ -48,6 +48,22 @@ impl State {
     }
 }
 
+/// What a task or a worker waits for: nothing has failed, and nothing moves until somebody, perhaps a
+/// person, does something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// What is wrong, in the words of whoever refuses. Never a secret (D10), and nothing that differs from
+    /// one attempt to the next: each change is a record of the status topic.
+    pub reason: String,
+    /// The keys, as the user writes them, that say what is waited for.
+    #[serde(default)]
+    pub keys: Vec<String>,
+    /// What to do.
+    pub remedy: String,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: u64,
+}
+
 /// A state and, where it is FAILED, why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
@@ -55,19 +71,25 @@ pub struct Status {
     pub state: State,
     /// The whole story of a failure: message, export, backtrace.
     pub trace: Option<String>,
+    /// What it waits for, if it does.
+    pub waiting: Option<Wait>,
 }
 
 impl Status {
     /// A state without a trace.
     pub fn of(state: State) -> Self {
-        Self { state, trace: None }
+        Self {
+            state,
+            trace: None,
+            waiting: None,
+        }
     }
 
     /// FAILED, and why.
     pub fn failed(trace: impl Into<String>) -> Self {
         Self {
-            state: State::Failed,
             trace: Some(trace.into()),
+            ..Self::of(State::Failed)
         }
     }
 }

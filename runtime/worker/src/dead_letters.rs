@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_kafka::{
-    BatchAcks, Batching, FailureKind, Kafka, KafkaError, Outcome, ProducerHandle, RecordBatch,
-    RecordFailure, Rows, TopicSpec,
+    BatchAcks, Batching, FailureKind, Kafka, KafkaError, Outcome, ProducerHandle, Reachability,
+    RecordBatch, RecordFailure, Rows, TopicSpec,
 };
 use tidegate_model::batch::Headers;
 use tidegate_model::columns::ByteColumn;
@@ -81,6 +81,11 @@ impl DeadLetters {
             id: id.clone(),
             config: config.clone(),
         }))
+    }
+
+    /// Whether the producer of the queue gets through to Kafka.
+    pub(crate) fn reachability(&self) -> Arc<Reachability> {
+        self.producer.reachability()
     }
 
     /// Sends the letters about `original`, as it came from Kafka, and returns when all are acked.

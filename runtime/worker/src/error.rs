@@ -15,6 +15,9 @@ pub enum TaskError {
     /// Starting again from the last committed position can help; the worker does so by itself.
     #[error("{0}")]
     Recoverable(String),
+    /// As [`Self::Recoverable`]: what the guest reaches, such as a database, does not answer.
+    #[error("{0}")]
+    Target(String),
     /// Kafka refused a whole batch of records for a topic: they are sent again in smaller ones.
     #[error("{reason}")]
     BatchRefused {
@@ -47,7 +50,7 @@ impl From<CallError> for TaskError {
     fn from(error: CallError) -> Self {
         match error {
             // Where the call itself cannot be repeated (open, close), starting afresh repeats it.
-            CallError::Retriable { reason, .. } => Self::Recoverable(reason),
+            CallError::Retriable { reason, .. } => Self::Target(reason),
             other => Self::Failed(other.to_string()),
         }
     }

@@ -20,6 +20,8 @@ pub(crate) struct Grants {
     connections: BTreeMap<String, ConnectionSettings>,
     /// The first connection that the plugin wants: where a sink keeps its offsets.
     ledger: Option<String>,
+    /// The keys that name files.
+    files: Vec<String>,
     allowed: Vec<PathBuf>,
 }
 
@@ -37,6 +39,7 @@ impl Grants {
         let mut directories = BTreeSet::new();
         let mut connections = BTreeMap::new();
         let mut ledger = None;
+        let mut files = Vec::new();
         let mut problems = Vec::new();
         for want in &description.wants {
             let Some(value) = config.get(&want.key).filter(|v| !v.trim().is_empty()) else {
@@ -63,6 +66,7 @@ impl Grants {
                     continue;
                 }
             };
+            files.push(want.key.clone());
             for path in config::list(value) {
                 match directory(&path, access, &allowed) {
                     Ok(grant) => {
@@ -87,8 +91,17 @@ impl Grants {
             directories,
             connections,
             ledger,
+            files,
             allowed,
         })
+    }
+
+    /// The keys that name what is granted, databases first: a file beside one is a detail.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        if self.connections.is_empty() {
+            return self.files.clone();
+        }
+        self.connections.keys().cloned().collect()
     }
 
     /// The same, if nothing of it goes beyond what the connector's own configuration says: the guest

@@ -38,6 +38,7 @@ mod source_transaction;
 mod task;
 mod undelivered;
 mod validation;
+mod waits;
 mod worker;
 
 pub use cluster_settings::cluster_settings;

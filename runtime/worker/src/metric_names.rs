@@ -10,4 +10,5 @@ pub(crate) const TASK_RECOVERIES: &str = "tidegate_task_recoveries_total";
 pub(crate) const OFFSET_COMMITS: &str = "tidegate_offset_commits_total";
 pub(crate) const OFFSET_COMMIT_FAILURES: &str = "tidegate_offset_commit_failures_total";
 pub(crate) const TASK_MEMORY: &str = "tidegate_task_memory_bytes";
+pub(crate) const TASK_WAITING: &str = "tidegate_task_waiting";
 pub(crate) const TASKS_RUNNING: &str = "tidegate_tasks_running";

@@ -20,6 +20,7 @@ use crate::sink_ledger;
 use crate::sink_loop::SinkLoop;
 use crate::task::Control;
 use crate::undelivered::{Positions, Undelivered, next_offsets, without};
+use crate::waits::Attempt;
 
 /// What may wait in `early`, roughly. The consumer stops reading during a retry, so no more comes than
 /// what it had read; this only bounds memory should it not.
@@ -32,6 +33,8 @@ const ROW_BYTES: usize = 64;
 enum Undone {
     /// The same can be tried again, after this many milliseconds if it is told.
     Retry(String, Option<u32>),
+    /// The same for dead letters.
+    RetryLetters(String),
     /// The loop ends.
     End(TaskError),
 }
@@ -60,7 +63,7 @@ impl From<LedgerError> for Undone {
 impl From<DeadLetterError> for Undone {
     fn from(error: DeadLetterError) -> Self {
         match error {
-            DeadLetterError::Transient { .. } => Self::Retry(error.to_string(), None),
+            DeadLetterError::Transient { .. } => Self::RetryLetters(error.to_string()),
             DeadLetterError::Permanent { .. } => Self::End(TaskError::Failed(error.to_string())),
         }
     }
@@ -145,21 +148,34 @@ impl SinkLoop {
             } else {
                 break;
             };
-            match done {
-                Ok(()) => pauses.reset(),
+            let again = match done {
+                Ok(()) => {
+                    pauses.reset();
+                    self.waits.done(Attempt::Put);
+                    self.waits.done(Attempt::DeadLetters);
+                    None
+                }
                 Err(Undone::End(error)) => return Err(error),
                 Err(Undone::Retry(reason, after_ms)) => {
-                    let pause = pauses.next(after_ms);
-                    tracing::warn!(
-                        task = %self.id, attempt = pauses.attempts(),
-                        pause_ms = pause.as_millis() as u64, "put again: {reason}"
-                    );
-                    // A target that is down or full may be so for long: what it has need not come
-                    // twice when the task ends meanwhile.
-                    self.flush_and_commit().await?;
-                    if self.pause_before_retry(&mut left, pause, control).await? {
-                        return Ok(());
-                    }
+                    self.waits.target(Attempt::Put, &reason);
+                    Some((reason, after_ms))
+                }
+                Err(Undone::RetryLetters(reason)) => {
+                    self.waits.other(Attempt::DeadLetters, &reason);
+                    Some((reason, None))
+                }
+            };
+            if let Some((reason, after_ms)) = again {
+                let pause = pauses.next(after_ms);
+                tracing::warn!(
+                    task = %self.id, attempt = pauses.attempts(),
+                    pause_ms = pause.as_millis() as u64, "put again: {reason}"
+                );
+                // A target that is down or full may be so for long: what it has need not come
+                // twice when the task ends meanwhile.
+                self.flush_and_commit().await?;
+                if self.pause_before_retry(&mut left, pause, control).await? {
+                    return Ok(());
                 }
             }
         }

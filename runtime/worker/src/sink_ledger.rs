@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::backoff::Pauses;
 use crate::error::TaskError;
+use crate::waits::{Attempt, Waits};
 
 /// How long opening is tried: longer than a database keeps the locks of an owner that stands still,
 /// shorter than the group waits for a rebalance.
@@ -27,15 +28,22 @@ pub(crate) struct SinkLedger {
     sql: Arc<dyn SqlSession>,
     group: String,
     fences: BTreeMap<TopicPartition, i64>,
+    waits: Waits,
 }
 
 impl SinkLedger {
-    pub(crate) fn new(kafka: Kafka, sql: Arc<dyn SqlSession>, group: &GroupSettings) -> Self {
+    pub(crate) fn new(
+        kafka: Kafka,
+        sql: Arc<dyn SqlSession>,
+        group: &GroupSettings,
+        waits: Waits,
+    ) -> Self {
         Self {
             kafka,
             sql,
             group: Kafka::group_name(group),
             fences: BTreeMap::new(),
+            waits,
         }
     }
 
@@ -114,6 +122,7 @@ impl SinkLedger {
                     if Instant::now() < deadline =>
                 {
                     tracing::warn!(group = self.group, "open the ledger again: {reason}");
+                    self.waits.target(Attempt::Open, &reason);
                     sleep(pauses.next(None).min(Duration::from_secs(5))).await;
                 }
                 Err(error) => return Err(failed(error)),
@@ -181,9 +190,12 @@ pub(crate) fn failed(error: LedgerError) -> TaskError {
         LedgerError::RolledBack(SqlError::Denied(_) | SqlError::Rejected { .. })
         | LedgerError::Foreign(_) => TaskError::Failed(format!("keep offsets: {error}")),
         // Opening again tells what is stored, and shuts others out (or finds itself shut out).
-        LedgerError::RolledBack(SqlError::Unavailable(_))
-        | LedgerError::Unknown(_)
-        | LedgerError::Fenced(_) => TaskError::Recoverable(format!("keep offsets: {error}")),
+        LedgerError::RolledBack(SqlError::Unavailable(_)) => {
+            TaskError::Target(format!("keep offsets: {error}"))
+        }
+        LedgerError::Unknown(_) | LedgerError::Fenced(_) => {
+            TaskError::Recoverable(format!("keep offsets: {error}"))
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use crate::sink_ledger::SinkLedger;
 use crate::sink_positions::SinkPositions;
 use crate::sink_topics::SinkTopics;
 use crate::task::Control;
+use crate::waits::{Attempt, Waits};
 
 pub(crate) struct SinkLoop {
     pub(crate) id: TaskId,
@@ -33,6 +34,7 @@ pub(crate) struct SinkLoop {
     pub(crate) ledger: SinkLedger,
     pub(crate) dead_letters: Option<DeadLetters>,
     pub(crate) flush_interval: Duration,
+    pub(crate) waits: Waits,
     pub(crate) state: SinkState,
 }
 
@@ -133,6 +135,8 @@ impl SinkLoop {
                 );
                 starts.extend(self.ledger.open(&self.consumer, &partitions).await?);
                 self.state.positions.open(&partitions);
+                self.waits.done(Attempt::Open);
+                self.waits.recovered();
                 let starts = starts
                     .into_iter()
                     .map(|(p, offset)| ((p.topic, p.partition), offset))
@@ -191,10 +195,12 @@ impl SinkLoop {
             Ok(flushed) => flushed,
             Err(CallError::Retriable { reason, .. }) => {
                 tracing::warn!(task = %self.id, "flush again later: {reason}");
+                self.waits.target(Attempt::Put, &reason);
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
         };
+        self.waits.done(Attempt::Put);
         for errant in &flushed.errants {
             let place = format!("{}@{}", errant.at, errant.offset);
             if !self.config.tolerates() || self.dead_letters.is_some() {

@@ -85,6 +85,14 @@ pub(crate) async fn source_delivery(
 }
 
 impl Delivery {
+    /// What writes the records.
+    pub(crate) fn producer(&self) -> ProducerHandle {
+        match self {
+            Self::AtLeastOnce(producer) => producer.clone(),
+            Self::ExactlyOnce(transactions) => transactions.producer.handle(),
+        }
+    }
+
     /// Runs the task's loop until it is stopped.
     pub(crate) async fn run(
         self,

@@ -17,6 +17,7 @@ use crate::backoff::Pauses;
 use crate::error::TaskError;
 use crate::metric_names;
 use crate::pipeline::{BadRow, Converters, Encoded};
+use crate::waits::{Attempt, Waits};
 
 /// What one poll may bring. A batch is the unit of acks and memory: large enough that a call costs
 /// nothing per record, small enough that a few of them fit into a task's share.
@@ -45,6 +46,7 @@ pub(crate) struct SourceIntake {
     /// Digests of records that Kafka refused in a transaction before.
     pub(crate) refused: BTreeSet<u64>,
     pub(crate) known: Known,
+    pub(crate) waits: Waits,
 }
 
 /// What need not be found out again.
@@ -117,16 +119,21 @@ impl SourceIntake {
     ) -> Result<Next, TaskError> {
         let next = match polled {
             Ok(Polled::Records(batch)) => Next::Produce(batch),
-            Ok(Polled::Idle(pause)) => Next::Wait(pause),
+            Ok(Polled::Idle(pause)) => {
+                self.waits.recovered();
+                Next::Wait(pause)
+            }
             Ok(Polled::Finished) => Next::Finished,
             Err(CallError::Retriable { reason, after_ms }) => {
                 let pause = pauses.next(after_ms);
                 tracing::warn!(task = %self.id, pause_ms = pause.as_millis() as u64, "poll again: {reason}");
+                self.waits.target(Attempt::Poll, &reason);
                 return Ok(Next::Wait(pause));
             }
             Err(error) => return Err(error.into()),
         };
         pauses.reset();
+        self.waits.done(Attempt::Poll);
         Ok(next)
     }
 
@@ -263,6 +270,8 @@ impl SourceIntake {
                     configs: creation.configs.clone(),
                 };
                 self.kafka.ensure_topic(&spec).await?;
+            } else if !self.kafka.is_embedded() {
+                self.waits.topic(topic);
             }
             if self.known.topics.len() >= MAX_TOPICS {
                 self.known.topics.clear();

@@ -20,6 +20,7 @@ use crate::metric_names;
 use crate::rest::Rest;
 use crate::source_intake::{Next, Prepared, SourceIntake, poll};
 use crate::task::Control;
+use crate::waits::Attempt;
 
 /// How long to wait before looking again whether a reader of the embedded Kafka has caught up.
 const HOLD: Duration = Duration::from_millis(20);
@@ -218,6 +219,12 @@ impl SourceLoop {
         };
         let reaped = self.state.in_flight.reap(records_at_fault)?;
         self.intake.count_written(reaped.acked);
+        if reaped.acked > 0 {
+            self.intake.waits.recovered();
+            if self.state.in_flight.is_empty() {
+                self.intake.waits.topics_exist();
+            }
+        }
         if reaped.refused > 0 {
             self.intake.count_skipped(reaped.refused);
             tracing::error!(task = %self.intake.id, records = reaped.refused, "Kafka refused records, skipped: {}", reaped.reason);
@@ -251,12 +258,14 @@ impl SourceLoop {
                 task = %self.intake.id, pause_ms = pause.as_millis() as u64,
                 "hold the source until its offsets are stored: {error}"
             );
+            self.intake.waits.other(Attempt::Store, &error.to_string());
             tokio::select! {
                 () = sleep(pause) => {}
                 () = control.stopped() => {}
             }
             control.check_owner()?;
         }
+        self.intake.waits.done(Attempt::Store);
         metrics::counter!(metric_names::OFFSET_COMMITS, &labels).increment(1);
         control.progress();
         self.intake.committed(&positions).await

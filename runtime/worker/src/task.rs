@@ -31,6 +31,7 @@ use crate::sink_loop::{SinkLoop, SinkState};
 use crate::sink_topics::SinkTopics;
 use crate::source_delivery::source_delivery;
 use crate::source_intake::SourceIntake;
+use crate::waits::{Attempt, Waits};
 
 /// A run this long has recovered: the next failure starts with a short pause again.
 const RECOVERED: Duration = Duration::from_secs(60);
@@ -69,6 +70,8 @@ pub(crate) struct Control {
     pub(crate) sink_topics: SinkTopics,
     /// What a source's loops before learned about producing.
     pub(crate) producing: Producing,
+    /// What the task waits for.
+    pub(crate) waits: Waits,
 }
 
 impl Control {
@@ -93,6 +96,7 @@ impl Control {
             progressed: false,
             sink_topics: SinkTopics::default(),
             producing: Producing::default(),
+            waits: Waits::default(),
         }
     }
 
@@ -137,6 +141,7 @@ impl Control {
     /// Records got through: what ends the loop next is another trouble than before.
     pub(crate) fn progress(&mut self) {
         self.progressed = true;
+        self.waits.recovered();
     }
 
     /// Tells the herder, if it is news.
@@ -161,6 +166,8 @@ pub(crate) async fn supervise(
     mut control: Control,
 ) -> Option<String> {
     let mut pauses = Pauses::new();
+    let events = control.events.clone();
+    let _reporting = control.waits.report(spec.id.clone(), control.epoch, events);
     let labels = [
         ("connector", spec.id.connector.clone()),
         ("task", spec.id.task.to_string()),
@@ -205,8 +212,18 @@ pub(crate) async fn supervise(
                 }
                 return Some(failed(&spec, reason));
             }
-            TaskError::Recoverable(reason) => (reason, Duration::ZERO),
-            TaskError::Fenced(reason) => (reason, FENCED_PAUSE),
+            TaskError::Target(reason) => {
+                control.waits.target(Attempt::Start, &reason);
+                (reason, Duration::ZERO)
+            }
+            TaskError::Recoverable(reason) => {
+                control.waits.other(Attempt::Start, &reason);
+                (reason, Duration::ZERO)
+            }
+            TaskError::Fenced(reason) => {
+                control.waits.other(Attempt::Start, &reason);
+                (reason, FENCED_PAUSE)
+            }
         };
         if std::mem::take(&mut control.progressed) || start.elapsed() > RECOVERED {
             pauses.reset();
@@ -287,6 +304,7 @@ async fn run(
     let grants = granted(&wanted)
         .and_then(|grants| grants.within(connector))
         .map_err(problems)?;
+    control.waits.begin(grants.keys());
     let setup = TaskSetup {
         context: TaskContext {
             id: spec.id.clone(),
@@ -306,6 +324,7 @@ async fn run(
             // offsets say next stays true (D4, D8).
             let delivery =
                 source_delivery(environment, spec, &config, control.producing.batching).await?;
+            control.waits.producer(delivery.producer());
             if spec.exactly_once && is_outdated(environment, control).await? {
                 return Ok(());
             }
@@ -324,6 +343,7 @@ async fn run(
                 creates_topics: settings.topic_creation,
                 refused: control.producing.refused.clone(),
                 known: Default::default(),
+                waits: control.waits.clone(),
             };
             delivery.run(intake, environment, control).await
         }
@@ -337,9 +357,17 @@ async fn run(
                 overrides: config.consumer_overrides.clone(),
                 task: spec.id.to_string(),
             })?;
+            control.waits.client(consumer.reachability());
+            let dead_letters = DeadLetters::open(&environment.kafka, &config, &spec.id).await?;
+            if let Some(queue) = &dead_letters {
+                control.waits.client(queue.reachability());
+            }
+            let kafka = environment.kafka.clone();
+            let waits = control.waits.clone();
             let sink = SinkLoop {
-                dead_letters: DeadLetters::open(&environment.kafka, &config, &spec.id).await?,
-                ledger: SinkLedger::new(environment.kafka.clone(), Arc::clone(&setup.sql), &group),
+                dead_letters,
+                ledger: SinkLedger::new(kafka, Arc::clone(&setup.sql), &group, waits.clone()),
+                waits,
                 id: spec.id.clone(),
                 task,
                 converters,

@@ -174,14 +174,17 @@ fn wrong_override(
         ),
     };
     let error = environment.kafka.check_overrides(client, overrides).err()?;
-    let key = match &error {
-        KafkaError::Settings { source, .. } => source.key(),
+    let said = match &error {
+        KafkaError::Settings { source, .. } => source.key().map(|key| (key, source.to_string())),
         _ => None,
     };
-    let key = key.filter(|key| overrides.contains_key(*key));
+    let (key, reason) = match said {
+        Some((key, reason)) => (environment.kafka.key_name(client, overrides, key), reason),
+        None => (prefix.to_owned(), error.to_string()),
+    };
     Some(KeyProblem {
-        key: key.map_or_else(|| prefix.to_owned(), |key| format!("{prefix}.{key}")),
-        message: error.to_string(),
+        message: format!("Invalid value for configuration {key}: {reason}"),
+        key,
     })
 }
 

@@ -9,7 +9,7 @@ use tidegate_model::config::ConfigMap;
 use tidegate_model::config_log::{ConfigRecord, RestartRequest, deletion_records, task_records};
 use tidegate_model::herder::Herder;
 use tidegate_model::names::{TaskId, connector_name};
-use tidegate_model::state::{PlacedStatus, State, Status, TargetState};
+use tidegate_model::state::{PlacedStatus, State, Status, TargetState, Wait};
 use tidegate_sandbox::Sandbox;
 
 use crate::error::WorkerError;
@@ -18,6 +18,12 @@ use crate::plugins::Plugins;
 use crate::settings::WorkerSettings;
 use crate::task::TaskEnvironment;
 use crate::validation::{self, ValidationReport};
+
+/// How long a start waits to hear whether Kafka lets the worker in.
+const FIRST_QUESTION: Duration = Duration::from_secs(5);
+
+/// How often the worker asks Kafka again, so that it knows how it is without any task.
+const QUESTIONS: Duration = Duration::from_secs(5);
 
 /// A connector as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +89,11 @@ impl Worker {
         sandbox: Sandbox,
         kafka: Kafka,
     ) -> Result<Self, WorkerError> {
+        let asked = kafka.clone();
+        let asked = tokio::task::spawn_blocking(move || asked.ask_in(FIRST_QUESTION));
+        asked
+            .await
+            .map_err(|e| WorkerError::Internal(e.to_string()))??;
         let ready = coordination.prepare(&settings.worker_id, &kafka).await?;
         let store = Arc::clone(&ready.store);
         let plugins = Plugins::new(Arc::clone(&store), sandbox, settings.plugin_max_bytes);
@@ -95,6 +106,7 @@ impl Worker {
             lease: ready.lease.clone(),
             cluster: ready.cluster.clone(),
         };
+        tokio::spawn(keep_asking(environment.kafka.clone()));
         let herder = herder::start(environment.clone(), ready);
         Ok(Self {
             environment,
@@ -206,6 +218,11 @@ impl Worker {
         let takes_part = self.herder.inspect(takes_part).await?;
         self.environment.store.probe().await?;
         Ok(takes_part)
+    }
+
+    /// What the worker itself waits for, whatever its tasks do.
+    pub fn wait(&self) -> Option<Wait> {
+        self.environment.kafka.own_wait()
     }
 
     /// The names of all connectors.
@@ -509,6 +526,25 @@ impl Worker {
         } else {
             Err(WorkerError::NoConnector(name.to_owned()))
         }
+    }
+}
+
+/// Asks Kafka as long as the worker runs.
+async fn keep_asking(kafka: Kafka) {
+    let mut last: Option<Wait> = None;
+    loop {
+        tokio::time::sleep(QUESTIONS).await;
+        let asked = kafka.clone();
+        let _ = tokio::task::spawn_blocking(move || asked.ask_again(QUESTIONS)).await;
+        let wait = kafka.own_wait();
+        if wait == last {
+            continue;
+        }
+        match &wait {
+            Some(wait) => tracing::warn!("the worker waits: {}; {}", wait.reason, wait.remedy),
+            None => tracing::info!("the worker waits no more"),
+        }
+        last = wait;
     }
 }
 

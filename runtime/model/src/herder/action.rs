@@ -6,7 +6,7 @@ use super::WorkerRecord;
 use crate::config::ConfigMap;
 use crate::config_log::ConfigRecord;
 use crate::names::TaskId;
-use crate::state::{RemoteStatus, State};
+use crate::state::{RemoteStatus, State, Wait};
 
 /// Everything a task is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +66,15 @@ pub enum Event {
         epoch: u64,
         /// RUNNING or PAUSED.
         state: State,
+    },
+    /// What a task waits for, or none: it goes on.
+    TaskWaits {
+        /// The task.
+        id: TaskId,
+        /// Which start of it.
+        epoch: u64,
+        /// For what.
+        waiting: Option<Wait>,
     },
     /// The task's loop ended: none if it was asked to, else the trace.
     TaskEnded {

@@ -3,7 +3,7 @@
 use super::connector_run::RestartPolicy;
 use super::{Action, TaskSpec};
 use crate::retry::Backoff;
-use crate::state::{State, Status};
+use crate::state::{State, Status, Wait};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
@@ -26,6 +26,7 @@ pub(super) struct TaskRun {
     spec: TaskSpec,
     phase: Phase,
     paused: bool,
+    waiting: Option<Wait>,
     restart_asked: bool,
     restarts: u32,
     started_ms: u64,
@@ -45,6 +46,7 @@ impl TaskRun {
             spec,
             phase,
             paused,
+            waiting: None,
             restart_asked: false,
             restarts,
             started_ms: now_ms,
@@ -82,6 +84,19 @@ impl TaskRun {
     }
 
     pub(super) fn status(&self) -> Status {
+        let status = self.plain_status();
+        Status {
+            waiting: self.waiting.clone().filter(|_| self.waits_may_be_told()),
+            ..status
+        }
+    }
+
+    /// A task that is to end, or has ended, waits for nothing.
+    fn waits_may_be_told(&self) -> bool {
+        self.is_live() && self.phase != Phase::Stopping && !self.restart_asked
+    }
+
+    fn plain_status(&self) -> Status {
         match &self.phase {
             _ if self.restart_asked => Status::of(State::Restarting),
             Phase::Starting => Status::of(State::Unassigned),
@@ -106,6 +121,13 @@ impl TaskRun {
         } else {
             Phase::Running
         };
+    }
+
+    /// What it waits for; none: it goes on.
+    pub(super) fn waits(&mut self, epoch: u64, waiting: Option<Wait>) {
+        if epoch == self.epoch {
+            self.waiting = waiting;
+        }
     }
 
     pub(super) fn stop(&mut self) -> Option<Action> {
