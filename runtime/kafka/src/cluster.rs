@@ -193,8 +193,8 @@ impl Kafka {
             place
         };
         let translated = check_overrides(overrides)
-            .and_then(|()| client_checks::check(&java))
             .and_then(|()| translate(&java, kind))
+            .and_then(|translated| client_checks::check(&java).map(|()| translated))
             .map_err(|source| KafkaError::Settings {
                 place: place.to_owned(),
                 source,

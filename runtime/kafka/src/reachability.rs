@@ -352,7 +352,9 @@ impl Reachability {
         }
         let of_broker = |(address, broker): (_, &'_ Broker)| {
             let told = broker.troubles.iter().find(|(kind, trouble)| {
-                let is_told = kind.is_refusal() || !any_up;
+                // A broker that ends hangs up once, too.
+                let is_sure = **kind != Kind::HangsUp || trouble.times >= CERTAIN;
+                let is_told = kind.is_refusal() || (!any_up && is_sure);
                 is_told && now.duration_since(trouble.began) >= news
             });
             let (kind, trouble) = told?;

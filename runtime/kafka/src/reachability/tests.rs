@@ -93,6 +93,10 @@ fn a_broker_has_two_names_and_is_there_under_either() {
 fn attempts_that_fail_in_several_ways_are_one_wait() {
     let one = reachability(&[], &[]);
     let hangs_up = "sasl_ssl://127.0.0.1:9/1: SSL handshake failed: Disconnected (after 1ms in state SSL_HANDSHAKE) (_SSL)";
+    one.line("FAIL", hangs_up);
+    one.line("FAIL", AWAY);
+    let wait = now(&one).unwrap();
+    assert!(wait.reason.contains("no broker answers"), "{wait:?}");
     for line in [hangs_up, AWAY, hangs_up, AWAY] {
         one.line("FAIL", line);
     }
