@@ -121,7 +121,12 @@ impl SinkLoop {
             } else if let Some(batch) = left.next() {
                 let is_last = left.is_last();
                 let spans = left.spans(&batch);
+                let began = Instant::now();
                 let done = self.put(batch, spans, &mut refused).await;
+                if matches!(done, Err(Undone::Retry(..))) && began.elapsed() >= self.host_call {
+                    // A call was cut off, as it would be for ever if all of it came again.
+                    left.halve();
+                }
                 if done.is_ok() {
                     left.was_put();
                     stored |= is_last;

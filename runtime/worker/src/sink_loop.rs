@@ -33,6 +33,8 @@ pub(crate) struct SinkLoop {
     pub(crate) ledger: SinkLedger,
     pub(crate) dead_letters: Option<DeadLetters>,
     pub(crate) flush_interval: Duration,
+    /// The time of one call to a database.
+    pub(crate) host_call: Duration,
     pub(crate) state: SinkState,
 }
 

@@ -83,6 +83,19 @@ impl Undelivered {
         rest
     }
 
+    /// The first batch in two, if it has two rows: all of it takes longer than the target has time for.
+    pub(crate) fn halve(&mut self) {
+        if let Some(batch) = self.batches.pop_front_if(|batch| batch.len() > 1) {
+            let half = batch.len() / 2;
+            let (first, second) = (
+                batch.filtered(|row| row < half),
+                batch.filtered(|row| row >= half),
+            );
+            self.batches.push_front(Arc::new(second));
+            self.batches.push_front(Arc::new(first));
+        }
+    }
+
     /// The first batch was put and is stored.
     pub(crate) fn was_put(&mut self) {
         if let Some(batch) = self.batches.pop_front() {
@@ -216,6 +229,23 @@ mod tests {
         assert_eq!(left.spans(&last), [span(0, 6, 7), span(1, 9, 10)]);
         left.was_put();
         assert_eq!(left.rest(), [span(0, 6, 7), span(1, 10, 10)]);
+        // Put in halves, each tells where it begins.
+        let mut one = records();
+        let batches = sink_batches::convert(&converters, &mut one).batches;
+        let mut left = Undelivered::new(one, batches);
+        left.halve();
+        let first = left.next().unwrap();
+        assert_eq!(left.spans(&first), [span(0, 5, 6)]);
+        left.halve();
+        left.was_put();
+        left.halve();
+        let second = left.next().unwrap();
+        assert_eq!(left.spans(&second), [span(1, 9, 10)]);
+        left.was_put();
+        let third = left.next().unwrap();
+        assert_eq!(left.spans(&third), [span(0, 6, 7), span(1, 10, 10)]);
+        left.was_put();
+        assert!(left.next().is_none());
         // A partition that went back within one batch begins at its smallest offset.
         let mut back = records();
         back.offsets = vec![5, 9, 3];
