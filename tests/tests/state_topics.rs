@@ -139,6 +139,58 @@ fn an_open_transaction_of_somebody_else_is_waited_for() {
     });
 }
 
+/// Whoever has no record in or behind a transaction that stays open goes on without it, and whoever has
+/// one is told where it is and how to abort it.
+#[test]
+fn a_transaction_that_hangs_holds_those_alone_who_have_records_behind_it() {
+    let broker = Broker::shared();
+    let client = broker.client();
+    client.create_topic("hanging", 1);
+    let record = |key, value| [(Some(key), value)].into_iter();
+    client.produce("hanging", record("mine", "a"));
+    // The coordinator gives it up only after the test.
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", broker.bootstrap())
+        .set("transactional.id", "hanging")
+        .set("transaction.timeout.ms", "600000")
+        .create()
+        .unwrap();
+    producer.init_transactions(LIMIT).unwrap();
+    begin(&producer, "hanging", &["never"]);
+    client.produce("hanging", record("other", "b"));
+    let (tail, kept) = follow(broker, "hanging");
+    run(async {
+        let began = Instant::now();
+        let mine = tail.read_own_to_end(|key| key == b"mine");
+        let others = tail.read_own_to_end(|key| key == b"other");
+        let all = tail.read_to_end();
+        let (mine, others, all) =
+            tokio::join!(async { (mine.await, began.elapsed()) }, others, all);
+        mine.0.unwrap();
+        assert!(mine.1 < LIMIT / 2, "{:?}", mine.1);
+        assert_eq!(kept.values(), ["a"]);
+        for answer in [others, all] {
+            let text = answer.unwrap_err().to_string();
+            let command = format!(
+                "kafka-transactions.sh --bootstrap-server {} abort --topic hanging --partition 0 \
+                 --start-offset 1",
+                broker.bootstrap()
+            );
+            assert!(text.contains(&command), "{text}");
+        }
+        // Now there is one of its own too.
+        tokio::task::block_in_place(|| client.produce("hanging", record("mine", "c")));
+        let early = tail.read_own_to_end(|key| key == b"mine");
+        let early = tokio::time::timeout(LIMIT / 4, early).await;
+        assert!(early.is_err(), "c was passed over");
+        let (read, ()) = tokio::join!(tail.read_own_to_end(|key| key == b"mine"), async {
+            tokio::task::block_in_place(|| producer.abort_transaction(LIMIT)).unwrap();
+        });
+        read.unwrap();
+        assert_eq!(kept.values(), ["a", "b", "c"]);
+    });
+}
+
 #[test]
 fn all_partitions_are_read_and_gaps_do_not_matter() {
     let broker = Broker::shared();

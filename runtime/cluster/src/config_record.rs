@@ -11,7 +11,9 @@ use crate::json_fields::{flag, number, task, text};
 /// The value of a record; none: a tombstone.
 pub(crate) fn encode(record: &ConfigRecord) -> Option<Value> {
     Some(match record {
-        ConfigRecord::Connector { config: None, .. } | ConfigRecord::Plugin { entry: None, .. } => {
+        ConfigRecord::Unplaced { .. }
+        | ConfigRecord::Connector { config: None, .. }
+        | ConfigRecord::Plugin { entry: None, .. } => {
             return None;
         }
         ConfigRecord::Connector {
@@ -80,6 +82,8 @@ pub(crate) fn decode(key: &str, value: Option<&[u8]>) -> Result<Option<ConfigRec
             digest: owned(digest),
             entry: serde_json::from_value(value).map_err(|e| e.to_string())?,
         }
+    } else if let (true, Some(id)) = (is_tombstone, key.strip_prefix("tidegate-placement-")) {
+        ConfigRecord::Unplaced { task: task(id)? }
     } else if is_tombstone {
         return Ok(None);
     } else if let Some(name) = key.strip_prefix("target-state-") {
@@ -201,6 +205,9 @@ mod tests {
             let shard = 5;
             records.push(ConfigRecord::Placement { task, shard, from });
         }
+        records.push(ConfigRecord::Unplaced {
+            task: TaskId::new("a-b", 12),
+        });
         for task in [None, Some(2)] {
             records.push(ConfigRecord::Restart(RestartRequest {
                 name: name.clone(),

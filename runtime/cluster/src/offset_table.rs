@@ -37,9 +37,12 @@ impl OffsetTable {
         })
     }
 
-    /// What a connector has committed, as of now: transactions that are open are waited for.
+    /// What a connector has committed, as of now: transactions that are open are waited for, unless they
+    /// stay open and nothing of the connector is in or behind them.
     pub(crate) async fn read(&self, connector: &str) -> Result<Positions, KafkaError> {
-        self.tail.read_to_end().await?;
+        let owner = connector.to_owned();
+        let owns = move |key: &[u8]| parse_offset_record_key(key).is_some_and(|key| key.0 == owner);
+        self.tail.read_own_to_end(owns).await?;
         Ok(self.known(connector))
     }
 

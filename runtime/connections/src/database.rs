@@ -1,19 +1,35 @@
 //! What a dialect implements: the guest's calls, and the ledger beside them.
 
 use tidegate_sandbox::{
-    LedgerFuture, LedgerOwner, LedgerPartition, LedgerPosition, LedgerStart, SqlConnection,
-    SqlFuture, TopicPartition,
+    LedgerError, LedgerFuture, LedgerOwner, LedgerPartition, LedgerPosition, LedgerSpan,
+    LedgerStart, SqlConnection, SqlFuture,
 };
 
-/// The position of an opened partition that a commit stores.
+/// What a commit stores of an opened partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LedgerMark {
-    /// The partition.
-    pub(crate) at: TopicPartition,
+    /// What was put of it.
+    pub(crate) span: LedgerSpan,
     /// What opening it answered.
     pub(crate) fence: i64,
-    /// The next offset.
-    pub(crate) next_offset: i64,
+}
+
+impl LedgerMark {
+    /// Why the mark is not stored, if not for the fence: this offset is stored already.
+    pub(crate) fn overlaps(&self, group: &str, stored: i64) -> LedgerError {
+        let LedgerSpan {
+            at,
+            first_offset,
+            next_offset,
+        } = &self.span;
+        LedgerError::Overlap(format!(
+            "group {group} has {at} stored up to offset {stored} in tidegate_offsets, and was to store \
+             the records from {first_offset} up to {next_offset}: the consumer went back, as it does when a \
+             leader was elected that lacks records (unclean.leader.election.enable) or somebody reset its \
+             position; nothing was written. Restart the task to go on at {stored}, or stop the connector and \
+             set the offset at which to go on (PATCH /connectors/NAME/offsets)"
+        ))
+    }
 }
 
 /// One database of one task. Its transaction begins with the first write and ends with `commit` or
@@ -28,7 +44,8 @@ pub(crate) trait Database: SqlConnection {
         owner: LedgerOwner,
         partitions: Vec<LedgerPartition>,
     ) -> LedgerFuture<'_, Vec<LedgerStart>>;
-    /// Stores `marks` where the fence is still theirs, as the last statement before COMMIT; any
+    /// Stores `marks` where the fence is still theirs and their spans begin at or behind what is
+    /// stored, as the last statement before COMMIT; any
     /// other count of rows rolls everything back. Without writes and marks it does nothing.
     fn commit(&self, owner: LedgerOwner, marks: Vec<LedgerMark>) -> LedgerFuture<'_, ()>;
     /// Takes back what the current put wrote.

@@ -9,9 +9,9 @@ use std::{
 };
 
 use tidegate_sandbox::{
-    Errant, LedgerError, LedgerFuture, LedgerOwner, LedgerPartition, LedgerPosition, LedgerStart,
-    SinkBatch, SqlConnection, SqlCursor, SqlError, SqlFuture, SqlSession, SqlValue, Table,
-    TopicPartition, Write,
+    Errant, LedgerError, LedgerFuture, LedgerOwner, LedgerPartition, LedgerPosition, LedgerSpan,
+    LedgerStart, SinkBatch, SqlConnection, SqlCursor, SqlError, SqlFuture, SqlSession, SqlValue,
+    Table, TopicPartition, Write,
 };
 
 use crate::{
@@ -112,22 +112,18 @@ impl Session {
 
     fn marks(
         &self,
-        positions: Vec<(TopicPartition, i64)>,
+        spans: Vec<LedgerSpan>,
     ) -> Result<Option<(LedgerOwner, Vec<LedgerMark>)>, LedgerError> {
         let opened = lock(&self.opened);
         let Some(owner) = opened.owner.clone() else {
             return Ok(None);
         };
-        let mut marks = Vec::with_capacity(positions.len());
-        for (at, next_offset) in positions {
-            let Some(fence) = opened.fences.get(&at).copied() else {
-                return Err(LedgerError::Fenced(format!("{at} was not opened")));
+        let mut marks = Vec::with_capacity(spans.len());
+        for span in spans {
+            let Some(fence) = opened.fences.get(&span.at).copied() else {
+                return Err(LedgerError::Fenced(format!("{} was not opened", span.at)));
             };
-            marks.push(LedgerMark {
-                at,
-                fence,
-                next_offset,
-            });
+            marks.push(LedgerMark { span, fence });
         }
         Ok(Some((owner, marks)))
     }
@@ -176,13 +172,13 @@ impl SqlSession for Session {
         self.in_put.store(true, Ordering::SeqCst);
     }
 
-    fn commit(&self, positions: Vec<(TopicPartition, i64)>) -> LedgerFuture<'_, ()> {
+    fn commit_spans(&self, spans: Vec<LedgerSpan>) -> LedgerFuture<'_, ()> {
         Box::pin(async move {
             self.in_put.store(false, Ordering::SeqCst);
             if self.settings.ledger.is_none() {
                 return Ok(());
             }
-            match self.marks(positions)? {
+            match self.marks(spans)? {
                 Some((owner, marks)) => self.ledger().await?.commit(owner, marks).await,
                 None => Err(LedgerError::Fenced("nothing was opened".to_owned())),
             }

@@ -78,6 +78,26 @@ pub enum KafkaError {
         /// What to do.
         remedy: String,
     },
+    /// Somebody's transaction stays open, and what is committed behind it cannot be read.
+    #[error(
+        "a transaction in topic {topic}, partition {partition}, is open since offset {offset} and did not end \
+         within {seconds} s; what is behind it is not readable. If its producer is no more, it hangs until it is \
+         aborted: kafka-transactions.sh --bootstrap-server {bootstrap_servers} abort --topic {topic} --partition \
+         {partition} --start-offset {offset} (before, describe-producers --topic {topic} --partition {partition} \
+         in place of abort and what follows names its producer id)"
+    )]
+    OpenTransaction {
+        /// Where.
+        topic: String,
+        /// Where.
+        partition: i32,
+        /// Its first record: the last stable offset.
+        offset: i64,
+        /// How long it was waited for.
+        seconds: u64,
+        /// For the command.
+        bootstrap_servers: String,
+    },
     /// Offsets were not committed: this consumer does not own the partitions any more, or the
     /// broker cannot be reached.
     #[error("commit offsets: {0}")]

@@ -10,6 +10,7 @@ mod consumer;
 mod embedded;
 mod group_description;
 mod group_offsets;
+mod hidden;
 mod internal_topic;
 mod jaas;
 mod lease;

@@ -8,24 +8,31 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError as RdKafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
-use tokio::sync::oneshot;
 
 use crate::cluster::{KafkaError, client_config};
+use crate::hidden::Hidden;
 use crate::quiet::QuietLog;
-use crate::topic_tail::{Shared, StateRecord, TailSink};
+use crate::topic_tail::{Shared, StateRecord, TailSink, Waiter};
 
 /// How long to sleep at most; whatever happens wakes the thread before.
 const IDLE: Duration = Duration::from_millis(100);
 
 /// How long to wait for one answer of Kafka; bounds how late a stop is noticed.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a transaction may stay open before it is looked whether anybody has to wait for it: longer
+/// than those of sources take that write their positions.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often that is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Records handed over before requests are looked at again.
 const RECORDS_AT_ONCE: usize = 1000;
@@ -49,6 +56,7 @@ pub(crate) struct TailThread {
     /// Up to where each partition has been handed over; none before the first sign of it.
     done: BTreeMap<i32, Option<i64>>,
     run: Option<Run>,
+    hidden: Hidden,
     /// Some partition may have to be read from its beginning again.
     is_gone: bool,
 }
@@ -56,7 +64,9 @@ pub(crate) struct TailThread {
 /// One reading to the end.
 struct Run {
     ends: Offsets,
-    waiting: Vec<oneshot::Sender<()>>,
+    waiting: Vec<Waiter>,
+    /// When to look next at what open transactions hide.
+    look_at: Instant,
 }
 
 impl TailThread {
@@ -67,6 +77,7 @@ impl TailThread {
         (wake, woken): (SyncSender<Wake>, Receiver<Wake>),
         committed_reader: &Settings,
         end_reader: &Settings,
+        hidden_reader: Settings,
     ) -> Result<(), KafkaError> {
         let mut consumer = client(committed_reader)?;
         consumer.set_nonempty_callback(move || drop(wake.try_send(Wake)));
@@ -79,6 +90,7 @@ impl TailThread {
             woken,
             done: BTreeMap::new(),
             run: None,
+            hidden: Hidden::new(topic, hidden_reader),
             is_gone: false,
         };
         let thread = std::thread::Builder::new().name(format!("tail-{topic}"));
@@ -168,16 +180,64 @@ impl TailThread {
         let Some(run) = &mut self.run else {
             return Ok(());
         };
-        run.waiting.retain(|reached| !reached.is_closed());
+        run.waiting.retain(|waiter| !waiter.reached.is_closed());
         let is_reached = |(partition, end): (&i32, &i64)| {
             self.done.get(partition).copied().flatten() >= Some(*end)
         };
         if run.waiting.is_empty() || run.ends.iter().all(is_reached) {
             let run = self.run.take();
-            for reached in run.into_iter().flat_map(|run| run.waiting) {
-                self.sink.end(reached);
+            for waiter in run.into_iter().flat_map(|run| run.waiting) {
+                self.sink.end(waiter.reached);
+            }
+            self.shared.set_open(Offsets::new());
+        } else if run.look_at <= Instant::now() {
+            run.look_at = Instant::now() + LOOK_EVERY;
+            self.pass_open_transactions()?;
+        }
+        Ok(())
+    }
+
+    /// Answers those who have nothing in and behind the transactions that keep the end from being
+    /// reached.
+    fn pass_open_transactions(&mut self) -> Result<(), RdKafkaError> {
+        let stable = self.offsets_of(&self.consumer, Offset::End)?;
+        let Some(run) = &mut self.run else {
+            return Ok(());
+        };
+        let mut open = Offsets::new();
+        let mut is_known = true;
+        for (partition, end) in &run.ends {
+            let (done, stable) = (self.done.get(partition), stable.get(partition));
+            match (done.copied().flatten(), stable) {
+                (Some(done), _) if done >= *end => {}
+                // All that can be read of it has been handed over.
+                (Some(done), Some(stable)) if done >= *stable => {
+                    is_known &= self.hidden.look(*partition, *stable, *end)?;
+                    open.insert(*partition, *stable);
+                }
+                _ => is_known = false,
             }
         }
+        if is_known {
+            let waiting = std::mem::take(&mut run.waiting);
+            for waiter in waiting {
+                let may_pass = waiter
+                    .owns
+                    .as_ref()
+                    .is_some_and(|owns| !open.keys().any(|p| self.hidden.has(*p, owns)));
+                if may_pass {
+                    tracing::warn!(
+                        topic = self.topic, partitions = ?open,
+                        "transactions stay open since these offsets; nothing behind them is of the \
+                         connector that starts, so it does not wait for them"
+                    );
+                    self.sink.end(waiter.reached);
+                } else {
+                    run.waiting.push(waiter);
+                }
+            }
+        }
+        self.shared.set_open(open);
         Ok(())
     }
 
@@ -201,16 +261,30 @@ impl TailThread {
             self.is_gone = true;
             return Ok(None);
         }
-        Ok(Some(Run { ends, waiting }))
+        let look_at = Instant::now() + PATIENCE;
+        Ok(Some(Run {
+            ends,
+            waiting,
+            look_at,
+        }))
     }
 
     /// Where all partitions begin or end.
     fn offsets(&self, which: Offset) -> Result<Offsets, RdKafkaError> {
+        self.offsets_of(&self.ends, which)
+    }
+
+    /// The same as a client sees it that may read no further than the last stable offset, or may.
+    fn offsets_of(
+        &self,
+        client: &BaseConsumer<TailContext>,
+        which: Offset,
+    ) -> Result<Offsets, RdKafkaError> {
         let mut list = TopicPartitionList::new();
         for partition in self.done.keys() {
             list.add_partition_offset(&self.topic, *partition, which)?;
         }
-        let answer = self.ends.offsets_for_times(list, ANSWER_TIMEOUT)?;
+        let answer = client.offsets_for_times(list, ANSWER_TIMEOUT)?;
         let mut offsets = Offsets::new();
         for element in answer.elements() {
             element.error()?;
@@ -250,7 +324,7 @@ impl TailThread {
     }
 }
 
-fn client(settings: &Settings) -> Result<BaseConsumer<TailContext>, KafkaError> {
+pub(crate) fn client(settings: &Settings) -> Result<BaseConsumer<TailContext>, KafkaError> {
     client_config(settings)
         .create_with_context(TailContext::default())
         .map_err(|e| client_error(&e))
@@ -277,7 +351,7 @@ fn state_record(message: &BorrowedMessage<'_>) -> StateRecord {
 /// alone, but librdkafka's text, which the wrapper shows here first, on the polling thread, has the
 /// offset.
 #[derive(Default)]
-struct TailContext {
+pub(crate) struct TailContext {
     log: QuietLog,
     end: Mutex<Option<i64>>,
 }

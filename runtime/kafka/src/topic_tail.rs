@@ -61,7 +61,19 @@ pub struct TopicTail {
 #[derive(Default)]
 pub(crate) struct Shared {
     stop: AtomicBool,
-    waiting: Mutex<Vec<oneshot::Sender<()>>>,
+    waiting: Mutex<Vec<Waiter>>,
+    /// Where open transactions begin that somebody waits for: partition and last stable offset.
+    open: Mutex<BTreeMap<i32, i64>>,
+}
+
+/// Tells whether a record is of those that somebody waits for, by its key.
+pub(crate) type Owns = Box<dyn Fn(&[u8]) -> bool + Send>;
+
+/// Somebody who waits for the end.
+pub(crate) struct Waiter {
+    pub(crate) reached: oneshot::Sender<()>,
+    /// None: all records are waited for.
+    pub(crate) owns: Option<Owns>,
 }
 
 impl Shared {
@@ -70,16 +82,25 @@ impl Shared {
     }
 
     /// Those who wait for the end and have not given up.
-    pub(crate) fn take_waiting(&self) -> Vec<oneshot::Sender<()>> {
+    pub(crate) fn take_waiting(&self) -> Vec<Waiter> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut taken = std::mem::take(&mut *waiting);
-        taken.retain(|reached| !reached.is_closed());
+        taken.retain(|waiter| !waiter.reached.is_closed());
         taken
     }
 
-    pub(crate) fn wait(&self, reached: impl IntoIterator<Item = oneshot::Sender<()>>) {
+    pub(crate) fn wait(&self, waiters: impl IntoIterator<Item = Waiter>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.extend(reached);
+        waiting.extend(waiters);
+    }
+
+    pub(crate) fn set_open(&self, transactions: BTreeMap<i32, i64>) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = transactions;
+    }
+
+    fn open(&self) -> BTreeMap<i32, i64> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.clone()
     }
 }
 
@@ -100,7 +121,8 @@ impl TopicTail {
             Arc::clone(&shared),
             (wake.clone(), woken),
             &committed_reader(settings.clone()),
-            &end_reader(settings),
+            &end_reader(settings.clone()),
+            hidden_reader(settings),
         )?;
         Ok(Self {
             kafka: kafka.clone(),
@@ -115,22 +137,48 @@ impl TopicTail {
     /// trip. Requests made while one is under way are answered by the next run, all together.
     ///
     /// # Errors
-    /// [`KafkaError::Unreachable`] after a minute.
+    /// [`KafkaError::OpenTransaction`] or [`KafkaError::Unreachable`] after a minute.
     pub async fn read_to_end(&self) -> Result<(), KafkaError> {
+        self.read(None).await
+    }
+
+    /// As [`Self::read_to_end`], for whoever wants only records with keys that `owns` knows: a
+    /// transaction that stays open is not waited for if there are none in and behind it.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn read_own_to_end(
+        &self,
+        owns: impl Fn(&[u8]) -> bool + Send + 'static,
+    ) -> Result<(), KafkaError> {
+        self.read(Some(Box::new(owns))).await
+    }
+
+    async fn read(&self, owns: Option<Owns>) -> Result<(), KafkaError> {
         let (reached, wait) = oneshot::channel();
-        self.shared.wait([reached]);
+        self.shared.wait([Waiter { reached, owns }]);
         let _ = self.wake.try_send(Wake);
         let reason = match tokio::time::timeout(END_TIMEOUT, wait).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(_)) => "its reader has ended",
-            Err(_) => "brokers are away, or a transaction on it stays open",
+            Err(_) => "brokers are away",
         };
         let servers = &self.kafka.0.settings.common;
+        let bootstrap_servers = servers
+            .get("bootstrap.servers")
+            .cloned()
+            .unwrap_or_default();
+        if let Some((partition, offset)) = self.shared.open().pop_first() {
+            return Err(KafkaError::OpenTransaction {
+                topic: self.topic.clone(),
+                partition,
+                offset,
+                seconds: END_TIMEOUT.as_secs(),
+                bootstrap_servers,
+            });
+        }
         Err(KafkaError::Unreachable {
-            bootstrap_servers: servers
-                .get("bootstrap.servers")
-                .cloned()
-                .unwrap_or_default(),
+            bootstrap_servers,
             seconds: END_TIMEOUT.as_secs(),
             reason: format!("read topic {} to its end: {reason}", self.topic),
         })
@@ -170,6 +218,13 @@ fn committed_reader(mut settings: BTreeMap<String, String>) -> BTreeMap<String, 
     ] {
         settings.insert(key.to_owned(), value.to_owned());
     }
+    settings
+}
+
+/// Settings of the client that looks at what is not committed.
+fn hidden_reader(settings: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut settings = committed_reader(settings);
+    settings.insert("isolation.level".to_owned(), "read_uncommitted".to_owned());
     settings
 }
 

@@ -145,7 +145,10 @@ impl Herder {
             let fence = || self.cluster.as_ref()?.fence_failure(name);
             failure.or_else(fence).map(str::to_owned)
         } else {
-            self.cluster.as_ref().and_then(|c| c.failure_of(name))
+            let leader = self.log.cluster().leader();
+            self.cluster
+                .as_ref()
+                .and_then(|c| c.failure_of(name, leader))
         };
         let status = match (entry.target, failure) {
             (TargetState::Stopped, _) => Status::of(State::Stopped),
@@ -317,6 +320,7 @@ impl Herder {
         self.start_wanted(now_ms, &mut actions);
         self.release(&mut actions);
         self.plan_and_fence(now_ms, &mut actions);
+        self.forget_workers(now_ms, &mut actions);
         actions
     }
 

@@ -37,8 +37,8 @@ pub use sink::{Flushed, LateErrant, SinkTask};
 pub use source::{Polled, SourceTask};
 pub use sql::{
     Column, Errant, LedgerError, LedgerFuture, LedgerOwner, LedgerPartition, LedgerPosition,
-    LedgerStart, NoSql, SqlConnection, SqlCursor, SqlError, SqlFuture, SqlSession, SqlValue, Table,
-    ValueSource, Write,
+    LedgerSpan, LedgerStart, NoSql, SqlConnection, SqlCursor, SqlError, SqlFuture, SqlSession,
+    SqlValue, Table, ValueSource, Write,
 };
 pub use state::{TaskContext, TaskSetup};
 pub use wasi::{DirectoryGrant, FileAccess};

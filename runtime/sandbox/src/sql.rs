@@ -150,6 +150,18 @@ pub struct LedgerStart {
     pub next_offset: Option<i64>,
 }
 
+/// What a put has of an opened partition: the records from one offset up to another. Between what is
+/// stored and the first there may be a gap, since compaction and transactions leave some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerSpan {
+    /// The partition.
+    pub at: TopicPartition,
+    /// The offset of the first record. What is stored must not be past it, or records come twice.
+    pub first_offset: i64,
+    /// The offset after the last record.
+    pub next_offset: i64,
+}
+
 /// A row of the ledger, as REST shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerPosition {
@@ -173,6 +185,10 @@ pub enum LedgerError {
     /// Somebody opened the partitions later; this owner's part is over (D4).
     #[error("another owner has taken over: {0}")]
     Fenced(String),
+    /// The put has records before what is stored, though nobody else took over: the consumer went back.
+    /// They may be in the database already, or be others under the same offsets.
+    #[error("{0}")]
+    Overlap(String),
     /// The stored position is of another Kafka cluster, or of a topic that was deleted and created
     /// anew. Only a person can say what is meant.
     #[error("{0}")]
@@ -200,9 +216,18 @@ pub trait SqlSession: Send + Sync {
     ) -> LedgerFuture<'_, Vec<LedgerStart>>;
     /// A put begins: until its commit or rollback the guest may write.
     fn begin(&self);
-    /// Makes durable what the current put wrote, and these next offsets of opened partitions with
-    /// it; both or neither. With neither writes nor offsets it does nothing.
-    fn commit(&self, positions: Vec<(TopicPartition, i64)>) -> LedgerFuture<'_, ()>;
+    /// Makes durable what the current put wrote, and the ends of these spans of opened partitions
+    /// with it; both or neither. With neither writes nor spans it does nothing.
+    fn commit_spans(&self, spans: Vec<LedgerSpan>) -> LedgerFuture<'_, ()>;
+    /// As [`Self::commit_spans`], for whoever knows next offsets alone.
+    fn commit(&self, positions: Vec<(TopicPartition, i64)>) -> LedgerFuture<'_, ()> {
+        let span = |(at, next_offset)| LedgerSpan {
+            at,
+            first_offset: next_offset,
+            next_offset,
+        };
+        self.commit_spans(positions.into_iter().map(span).collect())
+    }
     /// Takes back what the current put wrote.
     fn rollback(&self) -> SqlFuture<'_, ()>;
     /// What is stored for a consumer group; empty without a ledger or if it has no table yet.
@@ -271,7 +296,7 @@ impl SqlSession for NoSql {
 
     fn begin(&self) {}
 
-    fn commit(&self, _: Vec<(TopicPartition, i64)>) -> LedgerFuture<'_, ()> {
+    fn commit_spans(&self, _: Vec<LedgerSpan>) -> LedgerFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 

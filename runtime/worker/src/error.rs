@@ -60,7 +60,9 @@ impl From<KafkaError> for TaskError {
     fn from(error: KafkaError) -> Self {
         match error {
             // An outage is not a reason to fail a task.
-            KafkaError::Unreachable { .. } => Self::Recoverable(error.to_string()),
+            KafkaError::Unreachable { .. } | KafkaError::OpenTransaction { .. } => {
+                Self::Recoverable(error.to_string())
+            }
             other => Self::Failed(other.to_string()),
         }
     }

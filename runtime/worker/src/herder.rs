@@ -326,6 +326,12 @@ impl Driver {
                     publisher.release(id, place);
                 }
             }
+            Action::ForgetWorker(id) => {
+                tracing::info!(worker = id, "forget a worker that has been gone for long");
+                if let Some(publisher) = &self.publisher {
+                    publisher.forget_worker(id);
+                }
+            }
             Action::Fence {
                 connector,
                 generation,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tidegate_kafka::{ConsumerEvent, RecordBatch};
 use tidegate_model::failpoint;
-use tidegate_sandbox::{CallError, LedgerError, SinkBatch, SqlError};
+use tidegate_sandbox::{CallError, LedgerError, LedgerSpan, SinkBatch, SqlError};
 use tokio::time::{Instant, sleep_until};
 
 use crate::backoff::Pauses;
@@ -19,7 +19,7 @@ use crate::sink_batches;
 use crate::sink_ledger;
 use crate::sink_loop::SinkLoop;
 use crate::task::Control;
-use crate::undelivered::{Positions, Undelivered, next_offsets, without};
+use crate::undelivered::{Undelivered, without};
 use crate::waits::Attempt;
 
 /// What may wait in `early`, roughly. The consumer stops reading during a retry, so no more comes than
@@ -106,10 +106,7 @@ impl SinkLoop {
                 )
             })
             .collect();
-        let mut left = Undelivered {
-            records,
-            batches: converted.batches.into(),
-        };
+        let mut left = Undelivered::new(records, converted.batches);
         let mut pauses = Pauses::new();
         // Bad records first: their letters are acked before any offset beyond them is stored.
         let mut bad = Some(bad);
@@ -126,20 +123,20 @@ impl SinkLoop {
                 done
             } else if let Some(batch) = left.next() {
                 let is_last = left.is_last();
-                // The last one speaks for bad records behind it too.
-                let positions = if is_last {
-                    left.positions()
-                } else {
-                    next_offsets(&batch.topic, &batch.partitions, &batch.offsets)
-                };
-                let done = self.put(batch, positions, &mut refused).await;
+                let spans = left.spans(&batch);
+                let began = Instant::now();
+                let done = self.put(batch, spans, &mut refused).await;
+                if matches!(done, Err(Undone::Retry(..))) && began.elapsed() >= self.host_call {
+                    // A call was cut off, as it would be for ever if all of it came again.
+                    left.halve();
+                }
                 if done.is_ok() {
-                    left.batches.pop_front();
+                    left.was_put();
                     stored |= is_last;
                 }
                 done
             } else if !stored && !left.records.is_empty() {
-                let committed = self.sql.commit(left.positions()).await;
+                let committed = self.sql.commit_spans(left.rest()).await;
                 stored = committed.is_ok();
                 if !stored {
                     self.roll_back().await;
@@ -192,7 +189,7 @@ impl SinkLoop {
     async fn put(
         &mut self,
         batch: Arc<SinkBatch>,
-        positions: Positions,
+        spans: Vec<LedgerSpan>,
         refused: &mut Refused,
     ) -> Result<(), Undone> {
         let rows = batch.len() as u64;
@@ -206,12 +203,12 @@ impl SinkLoop {
             }
         };
         failpoint::reached("before-commit");
-        let positions = if self.sql.has_ledger() {
-            positions
+        let spans = if self.sql.has_ledger() {
+            spans
         } else {
             Vec::new()
         };
-        if let Err(error) = self.sql.commit(positions).await {
+        if let Err(error) = self.sql.commit_spans(spans).await {
             self.roll_back().await;
             return Err(match error {
                 // A constraint that was deferred until then. Put again, the database tells of which

@@ -188,6 +188,7 @@ fn outside_resets(committed: &[Committed]) -> BTreeMap<TopicPartition, i64> {
 pub(crate) fn failed(error: LedgerError) -> TaskError {
     match error {
         LedgerError::RolledBack(SqlError::Denied(_) | SqlError::Rejected { .. })
+        | LedgerError::Overlap(_)
         | LedgerError::Foreign(_) => TaskError::Failed(format!("keep offsets: {error}")),
         // Opening again tells what is stored, and shuts others out (or finds itself shut out).
         LedgerError::RolledBack(SqlError::Unavailable(_)) => {

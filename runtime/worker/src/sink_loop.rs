@@ -35,6 +35,8 @@ pub(crate) struct SinkLoop {
     pub(crate) dead_letters: Option<DeadLetters>,
     pub(crate) flush_interval: Duration,
     pub(crate) waits: Waits,
+    /// The time of one call to a database.
+    pub(crate) host_call: Duration,
     pub(crate) state: SinkState,
 }
 

@@ -374,6 +374,7 @@ async fn run(
                 consumer,
                 sql: setup.sql,
                 flush_interval: settings.offset_flush_interval,
+                host_call: Duration::from_millis(settings.limits.host_call_ms),
                 state: SinkState {
                     topics: std::mem::take(&mut control.sink_topics),
                     ..SinkState::default()

@@ -5,19 +5,26 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use tidegate_kafka::RecordBatch;
-use tidegate_sandbox::{SinkBatch, TopicPartition};
-
-/// Next offsets.
-pub(crate) type Positions = Vec<(TopicPartition, i64)>;
+use tidegate_sandbox::{LedgerSpan, SinkBatch, TopicPartition};
 
 /// What is left to do of one batch from Kafka.
 pub(crate) struct Undelivered {
     /// Where its rows came from; keys and values are in the batches.
     pub(crate) records: RecordBatch,
     pub(crate) batches: VecDeque<Arc<SinkBatch>>,
+    /// Next offsets of what was put of it.
+    put: BTreeMap<i32, i64>,
 }
 
 impl Undelivered {
+    pub(crate) fn new(records: RecordBatch, batches: Vec<Arc<SinkBatch>>) -> Self {
+        Self {
+            records,
+            batches: batches.into(),
+            put: BTreeMap::new(),
+        }
+    }
+
     /// The first batch that still has rows.
     pub(crate) fn next(&mut self) -> Option<Arc<SinkBatch>> {
         while self.batches.front().is_some_and(|batch| batch.is_empty()) {
@@ -32,9 +39,75 @@ impl Undelivered {
     }
 
     /// Where to go on after all of it.
-    pub(crate) fn positions(&self) -> Positions {
-        let records = &self.records;
-        next_offsets(&records.topic, &records.partitions, &records.offsets)
+    pub(crate) fn positions(&self) -> Vec<(TopicPartition, i64)> {
+        let all = spans(&self.records.topic, self.places());
+        all.into_iter()
+            .map(|span| (span.at, span.next_offset))
+            .collect()
+    }
+
+    /// What a put of this batch has. The last one speaks for records behind it too, which no batch
+    /// holds since nothing can handle them.
+    pub(crate) fn spans(&self, batch: &SinkBatch) -> Vec<LedgerSpan> {
+        let rows = batch.partitions.iter().zip(&batch.offsets);
+        let rows = spans(&batch.topic, rows.map(|(p, o)| (*p, *o)));
+        if !self.is_last() {
+            return rows;
+        }
+        let mut rest = self.rest();
+        for span in &mut rest {
+            if let Some(put) = rows.iter().find(|put| put.at == span.at) {
+                span.first_offset = span.first_offset.min(put.first_offset);
+            }
+        }
+        rest
+    }
+
+    /// What was not put of it.
+    pub(crate) fn rest(&self) -> Vec<LedgerSpan> {
+        let is_put = |partition, offset| self.put.get(&partition).is_some_and(|put| *put > offset);
+        let mut rest = spans(
+            &self.records.topic,
+            self.places().filter(|(p, o)| !is_put(*p, *o)),
+        );
+        // All of a partition was put: it stays where it is.
+        for (at, next_offset) in self.positions() {
+            if !rest.iter().any(|span| span.at == at) {
+                rest.push(LedgerSpan {
+                    at,
+                    first_offset: next_offset,
+                    next_offset,
+                });
+            }
+        }
+        rest
+    }
+
+    /// The first batch in two, if it has two rows: all of it takes longer than the target has time for.
+    pub(crate) fn halve(&mut self) {
+        if let Some(batch) = self.batches.pop_front_if(|batch| batch.len() > 1) {
+            let half = batch.len() / 2;
+            let (first, second) = (
+                batch.filtered(|row| row < half),
+                batch.filtered(|row| row >= half),
+            );
+            self.batches.push_front(Arc::new(second));
+            self.batches.push_front(Arc::new(first));
+        }
+    }
+
+    /// The first batch was put and is stored.
+    pub(crate) fn was_put(&mut self) {
+        if let Some(batch) = self.batches.pop_front() {
+            let places = batch.partitions.iter().zip(&batch.offsets);
+            self.put
+                .extend(places.map(|(partition, offset)| (*partition, offset + 1)));
+        }
+    }
+
+    fn places(&self) -> impl Iterator<Item = (i32, i64)> {
+        let places = self.records.partitions.iter().zip(&self.records.offsets);
+        places.map(|(partition, offset)| (*partition, *offset))
     }
 
     /// Drops the rows of partitions that are going.
@@ -52,17 +125,24 @@ impl Undelivered {
     }
 }
 
-/// The next offset of each partition. Rows of a partition ascend, so its last one counts.
-pub(crate) fn next_offsets(topic: &str, partitions: &[i32], offsets: &[i64]) -> Positions {
-    let mut next: BTreeMap<i32, i64> = BTreeMap::new();
-    for (partition, offset) in partitions.iter().zip(offsets) {
-        next.insert(*partition, *offset + 1);
+/// From where to where the rows of each partition are. Rows of a partition ascend, so its last one
+/// counts; should a partition have gone back within them, its smallest is the first.
+fn spans(topic: &str, places: impl Iterator<Item = (i32, i64)>) -> Vec<LedgerSpan> {
+    let mut ends: BTreeMap<i32, (i64, i64)> = BTreeMap::new();
+    for (partition, offset) in places {
+        let (first, next) = ends.entry(partition).or_insert((offset, offset));
+        *first = offset.min(*first);
+        *next = offset + 1;
     }
-    let named = |(partition, next)| {
-        let topic = topic.to_owned();
-        (TopicPartition { topic, partition }, next)
+    let named = |(partition, (first_offset, next_offset))| LedgerSpan {
+        at: TopicPartition {
+            topic: topic.to_owned(),
+            partition,
+        },
+        first_offset,
+        next_offset,
     };
-    next.into_iter().map(named).collect()
+    ends.into_iter().map(named).collect()
 }
 
 /// A copy of the rows of other partitions than these.
@@ -108,10 +188,8 @@ mod tests {
             value: string(),
         };
         let mut records = records();
-        let batches = sink_batches::convert(&converters, &mut records)
-            .batches
-            .into();
-        let mut left = Undelivered { records, batches };
+        let batches = sink_batches::convert(&converters, &mut records).batches;
+        let mut left = Undelivered::new(records, batches);
         left.abandon(&[("other".into(), 1), ("t".into(), 0)]);
         let batch = left.next().unwrap();
         assert_eq!((&batch.partitions, &batch.offsets), (&vec![1], &vec![9]));
@@ -119,5 +197,59 @@ mod tests {
         left.abandon(&[("t".into(), 1)]);
         assert!(left.next().is_none());
         assert!(left.records.is_empty());
+    }
+
+    #[test]
+    fn a_put_tells_where_it_begins_and_the_last_one_speaks_for_what_no_batch_holds() {
+        let converters = Converters {
+            key: string(),
+            value: string(),
+        };
+        // No batch holds the last row of partition 0.
+        let only = |row: usize| {
+            let mut one = records().filtered(|other| other == row);
+            sink_batches::convert(&converters, &mut one)
+                .batches
+                .remove(0)
+        };
+        let span = |partition, first_offset, next_offset| LedgerSpan {
+            at: TopicPartition {
+                topic: "t".into(),
+                partition,
+            },
+            first_offset,
+            next_offset,
+        };
+        let mut left = Undelivered::new(records(), vec![only(0), only(1)]);
+        assert_eq!(left.rest(), [span(0, 5, 7), span(1, 9, 10)]);
+        let first = left.next().unwrap();
+        assert_eq!(left.spans(&first), [span(0, 5, 6)]);
+        left.was_put();
+        let last = left.next().unwrap();
+        assert_eq!(left.spans(&last), [span(0, 6, 7), span(1, 9, 10)]);
+        left.was_put();
+        assert_eq!(left.rest(), [span(0, 6, 7), span(1, 10, 10)]);
+        // Put in halves, each tells where it begins.
+        let mut one = records();
+        let batches = sink_batches::convert(&converters, &mut one).batches;
+        let mut left = Undelivered::new(one, batches);
+        left.halve();
+        let first = left.next().unwrap();
+        assert_eq!(left.spans(&first), [span(0, 5, 6)]);
+        left.halve();
+        left.was_put();
+        left.halve();
+        let second = left.next().unwrap();
+        assert_eq!(left.spans(&second), [span(1, 9, 10)]);
+        left.was_put();
+        let third = left.next().unwrap();
+        assert_eq!(left.spans(&third), [span(0, 6, 7), span(1, 10, 10)]);
+        left.was_put();
+        assert!(left.next().is_none());
+        // A partition that went back within one batch begins at its smallest offset.
+        let mut back = records();
+        back.offsets = vec![5, 9, 3];
+        let left = Undelivered::new(back, Vec::new());
+        assert_eq!(left.rest(), [span(0, 3, 4), span(1, 9, 10)]);
     }
 }

@@ -52,6 +52,10 @@ impl World {
                 self.step(|w| format!("{} lets {id} go by {place}", w.processes[process].name));
                 self.processes[process].publisher.release(id, place);
             }
+            Action::ForgetWorker(id) => {
+                self.step(|w| format!("{} forgets worker {id}", w.processes[process].name));
+                self.processes[process].publisher.forget_worker(id);
+            }
             Action::Fence {
                 connector,
                 generation,

@@ -31,6 +31,15 @@ impl Publisher {
         self.queue.push_back(StatusRecord::Released(id, place));
     }
 
+    pub(super) fn forget_worker(&mut self, id: String) {
+        self.queue.push_back(StatusRecord::Worker(id, None));
+    }
+
+    /// What is said of a connector has been overwritten.
+    pub(super) fn say_again(&mut self, name: &str) {
+        self.connectors.remove(name);
+    }
+
     /// A new leader says all of it.
     pub(super) fn forget_connectors(&mut self) {
         self.connectors.clear();

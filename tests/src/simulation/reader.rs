@@ -1,7 +1,6 @@
 //! How a process follows the state topics, and how it knows that it has read them to their ends.
 
 use tidegate_model::herder::Event;
-use tidegate_model::state::State;
 
 use super::happening::{AfterRead, Ends, Happening, Inside, Outside, ProcessId};
 use super::log_topic::Fate;
@@ -95,14 +94,19 @@ impl World {
             return;
         };
         state.status_pending.remove(&number);
+        if let StatusRecord::Connector(name, status) = &self.status.records[number] {
+            let own = state.herder.own_record();
+            let own = own.map(|own| own.incarnation);
+            let said_by = status.as_ref().map(|status| &status.incarnation);
+            if state.herder.is_leading() && said_by != own.as_ref() {
+                state.publisher.say_again(name);
+            }
+        }
         let event = match self.status.records[number].clone() {
             StatusRecord::Task(id, status) => Event::TaskStatus(id, status),
             StatusRecord::Worker(id, record) => Event::Worker(id, record),
             StatusRecord::Released(id, place) => Event::Released(id, place),
-            StatusRecord::Connector(name, status) => {
-                let failed = status.filter(|remote| remote.status.state == State::Failed);
-                Event::PlanFailure(name, failed.and_then(|remote| remote.status.trace))
-            }
+            StatusRecord::Connector(name, status) => Event::ConnectorStatus(name, status),
         };
         if self.processes[process].is_open {
             self.handle(process, event);

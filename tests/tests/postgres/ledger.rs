@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidegate_connections::{ConnectionSettings, SessionSettings, session};
 use tidegate_sandbox::{
-    LedgerError, LedgerOwner, LedgerPartition, LedgerPosition, LedgerStart, SqlError,
+    LedgerError, LedgerOwner, LedgerPartition, LedgerPosition, LedgerSpan, LedgerStart, SqlError,
 };
 use tidegate_tests::postgres::{PASSWORD, Postgres};
 use tidegate_tests::wait::wait_until;
@@ -123,12 +123,49 @@ async fn a_position_does_not_step_back_under_its_own_fence() {
     session.commit(vec![(at(3), 30)]).await.unwrap();
     // As a consumer does that was sent to the beginning behind its task's back.
     let answer = session.commit(vec![(at(3), 10)]).await;
-    assert!(matches!(answer, Err(LedgerError::Fenced(_))), "{answer:?}");
+    assert!(matches!(answer, Err(LedgerError::Overlap(_))), "{answer:?}");
     assert_eq!(database.stored(), ["30"]);
     session.rollback().await.unwrap();
     session.commit(vec![(at(3), 30)]).await.unwrap();
     session.commit(vec![(at(3), 31)]).await.unwrap();
     assert_eq!(database.stored(), ["31"]);
+}
+
+#[tokio::test]
+async fn a_put_that_begins_before_what_is_stored_is_refused_and_a_gap_is_not() {
+    let database = Database::new();
+    database.run_sql("CREATE TABLE t (v text)");
+    let session = database.session();
+    let both = vec![partition(3), partition(4)];
+    session.open_ledger(owner(), both).await.unwrap();
+    let connection = session.connect(KEY.into()).await.unwrap();
+    let put = async |first_offset, next_offset| {
+        session.begin();
+        let written = connection.write(strings(&["a"]), None, insert_v()).await;
+        assert_eq!(written, Ok(vec![]));
+        let span = |number, first_offset| LedgerSpan {
+            at: at(number),
+            first_offset,
+            next_offset,
+        };
+        // The other partition always goes on: it must be neither blamed nor stored.
+        let spans = vec![span(3, first_offset), span(4, next_offset)];
+        session.commit_spans(spans).await
+    };
+    put(5, 10).await.unwrap();
+    put(12, 20).await.unwrap();
+    let answer = put(19, 30).await;
+    let Err(LedgerError::Overlap(text)) = &answer else {
+        panic!("{answer:?}");
+    };
+    for named in ["t-3", "offset 20", "from 19 up to 30"] {
+        assert!(text.contains(named), "{named}: {text}");
+    }
+    session.rollback().await.unwrap();
+    let stored = "SELECT next_offset FROM tidegate_offsets ORDER BY partition";
+    assert_eq!(database.rows(stored), ["20", "20"]);
+    put(20, 21).await.unwrap();
+    assert_eq!(database.rows("SELECT count(*) FROM t"), ["3"]);
 }
 
 #[tokio::test]

@@ -1,7 +1,15 @@
 //! Rows that the server refuses, and statements that it refuses.
 
+use std::time::Duration;
+
+use tidegate_connections::session;
 use tidegate_convert::{Type, Value};
 use tidegate_sandbox::{SqlError, ValueSource};
+use tidegate_tests::{
+    ports::free_port,
+    proxy::{Network, Proxy},
+};
+use tokio::time::timeout;
 
 use super::harness::*;
 
@@ -13,6 +21,9 @@ fn id_and_v(mode: &str) -> tidegate_sandbox::Write {
 fn row(id: i64, v: &str) -> Vec<Value> {
     vec![Value::Int64(id), text(v)]
 }
+
+/// `tidegate.task.host.call.timeout.ms`, unless somebody sets it.
+const HOST_CALL: Duration = Duration::from_secs(30);
 
 const FIELDS: &[(&str, Type)] = &[("id", Type::Int64), ("v", Type::String)];
 
@@ -125,6 +136,38 @@ async fn every_row_may_be_refused() {
     assert_eq!(written, Ok(vec![]));
     commit(&session).await;
     assert_eq!(database.rows("SELECT v FROM t"), ["10001"]);
+}
+
+/// A write of 5,000 rows, all but two of which are refused, over a link on which each answer takes a
+/// tenth of a second, ends within the time that the host gives a call.
+#[tokio::test]
+async fn thousands_of_refused_rows_over_a_slow_link_take_no_trip_each() {
+    for mode in ["insert", "upsert"] {
+        let database = Database::new();
+        database.run_sql("CREATE TABLE t (id bigint PRIMARY KEY CHECK (id IN (7, 4000)), v text)");
+        let port = free_port();
+        let proxy = Proxy::start(port, database.server.port());
+        let url = format!("jdbc:postgresql://127.0.0.1:{port}/{}", database.name);
+        let session = session(&database.pools, settings(&url));
+        open(&session).await;
+        session.begin();
+        let connection = session.connect(KEY.into()).await.unwrap();
+        proxy.set(Network::Slow);
+        let rows = (0..5000).map(|id| match id {
+            7 => vec![Value::Int64(id), Value::Null],
+            id => row(id, "v"),
+        });
+        let write = connection.write(structs(FIELDS, rows.collect()), None, id_and_v(mode));
+        let errants = timeout(HOST_CALL, write).await.expect("within a host call");
+        let errants: Vec<_> = errants.unwrap().iter().map(|errant| errant.row).collect();
+        let refused = (0..5000).filter(|row| ![7, 4000].contains(row));
+        assert_eq!(errants, refused.collect::<Vec<_>>(), "{mode}");
+        commit(&session).await;
+        assert_eq!(
+            database.rows("SELECT id || coalesce(v, ' none') FROM t ORDER BY id"),
+            ["7 none", "4000v"]
+        );
+    }
 }
 
 #[tokio::test]

@@ -59,11 +59,12 @@ const REWRITE: &str = "\
 
 const COMMIT: &str = "\
     UPDATE tidegate_offsets AS o SET next_offset = v.next_offset, updated = now() \
-    FROM unnest($2::text[], $3::int4[], $4::int8[], $5::int8[]) \
-        AS v(topic, partition, next_offset, fence) \
+    FROM unnest($2::text[], $3::int4[], $4::int8[], $5::int8[], $6::int8[]) \
+        AS v(topic, partition, first_offset, next_offset, fence) \
     WHERE o.consumer_group = $1 AND o.topic = v.topic AND o.partition = v.partition \
         AND o.fence = v.fence \
-        AND (o.next_offset IS NULL OR o.next_offset <= v.next_offset)";
+        AND (o.next_offset IS NULL OR o.next_offset <= v.first_offset) \
+    RETURNING o.topic, o.partition, o.fence, o.next_offset";
 
 const POSITIONS: &str = "\
     SELECT topic, partition, fence, next_offset FROM tidegate_offsets \
@@ -168,28 +169,63 @@ pub(super) async fn store(
     if marks.is_empty() {
         return Ok(());
     }
-    let topics: Vec<_> = marks.iter().map(|mark| mark.at.topic.as_str()).collect();
-    let partitions: Vec<_> = marks.iter().map(|mark| mark.at.partition).collect();
-    let offsets: Vec<_> = marks.iter().map(|mark| mark.next_offset).collect();
+    let spans = || marks.iter().map(|mark| &mark.span);
+    let topics: Vec<_> = spans().map(|span| span.at.topic.as_str()).collect();
+    let partitions: Vec<_> = spans().map(|span| span.at.partition).collect();
+    let firsts: Vec<_> = spans().map(|span| span.first_offset).collect();
+    let offsets: Vec<_> = spans().map(|span| span.next_offset).collect();
     let fences: Vec<_> = marks.iter().map(|mark| mark.fence).collect();
     let statement = prepared(client, COMMIT).await?;
-    let stored = client
-        .execute(
+    let rows = client
+        .query(
             &statement,
-            &[&owner.group, &topics, &partitions, &offsets, &fences],
+            &[
+                &owner.group,
+                &topics,
+                &partitions,
+                &firsts,
+                &offsets,
+                &fences,
+            ],
         )
         .await
         .map_err(rolled_back)?;
-    if stored == marks.len() as u64 {
+    if rows.len() == marks.len() {
         return Ok(());
     }
-    Err(LedgerError::Fenced(format!(
-        "{stored} of {} positions of group {} are still this task's in {NAME}; the others were \
-         opened by another task since, their rows deleted, or they are further than what was to \
-         be stored",
+    let stored = positions(&rows).map_err(rolled_back)?;
+    Err(not_stored(client, owner, marks, &stored).await)
+}
+
+/// Why some of the marks are not among the rows that were stored.
+async fn not_stored(
+    client: &Client,
+    owner: &LedgerOwner,
+    marks: &[LedgerMark],
+    stored: &[LedgerPosition],
+) -> LedgerError {
+    let present = match read(client, owner).await {
+        Ok(present) => present,
+        Err(error) => return LedgerError::RolledBack(error),
+    };
+    let left_out = marks
+        .iter()
+        .filter(|mark| !stored.iter().any(|row| row.at == mark.span.at));
+    for mark in left_out {
+        let row = present
+            .iter()
+            .find(|row| row.at == mark.span.at && row.fence == mark.fence);
+        if let Some(next_offset) = row.and_then(|row| row.next_offset) {
+            return mark.overlaps(&owner.group, next_offset);
+        }
+    }
+    LedgerError::Fenced(format!(
+        "{} of {} positions of group {} are still this task's in {NAME}; the others were opened by \
+         another task since, or their rows deleted",
+        stored.len(),
         marks.len(),
         owner.group
-    )))
+    ))
 }
 
 /// What is stored for the group; nothing where there is no table yet.

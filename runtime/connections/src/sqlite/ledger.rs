@@ -40,7 +40,11 @@ const MARK: &str = "UPDATE main.tidegate_offsets
     SET next_offset = :next_offset, updated = strftime('%Y-%m-%dT%H:%M:%fZ')
     WHERE consumer_group = :group AND topic = :topic AND \"partition\" = :partition
         AND cluster_id = :cluster AND fence = :fence
-        AND (next_offset IS NULL OR next_offset <= :next_offset)";
+        AND (next_offset IS NULL OR next_offset <= :first_offset)";
+
+const UNDER: &str = "SELECT next_offset FROM main.tidegate_offsets
+    WHERE consumer_group = :group AND topic = :topic AND \"partition\" = :partition
+        AND cluster_id = :cluster AND fence = :fence";
 
 const LIST: &str = "SELECT topic, \"partition\", next_offset, fence FROM main.tidegate_offsets
     WHERE consumer_group = :group AND cluster_id = :cluster ORDER BY 1, 2";
@@ -147,24 +151,44 @@ pub(super) fn commit(
 }
 
 fn set(db: &Db, owner: &LedgerOwner, mark: &LedgerMark) -> Result<(), LedgerError> {
+    let span = &mark.span;
     let rows = db.connection.prepare_cached(MARK).and_then(|mut set| {
         set.execute(named_params! {
             ":group": owner.group,
-            ":topic": mark.at.topic,
-            ":partition": mark.at.partition,
+            ":topic": span.at.topic,
+            ":partition": span.at.partition,
             ":cluster": owner.cluster_id,
             ":fence": mark.fence,
-            ":next_offset": mark.next_offset,
+            ":first_offset": span.first_offset,
+            ":next_offset": span.next_offset,
         })
     });
     match rows {
         Ok(1) => Ok(()),
-        Ok(_) => Err(LedgerError::Fenced(format!(
-            "{LEDGER_TABLE} has another fence than {} for {} of group {}, or no row for it",
-            mark.fence, mark.at, owner.group
-        ))),
+        Ok(_) => Err(match under(db, owner, mark) {
+            Ok(Some(stored)) => mark.overlaps(&owner.group, stored),
+            Ok(None) => LedgerError::Fenced(format!(
+                "{LEDGER_TABLE} has another fence than {} for {} of group {}, or no row for it",
+                mark.fence, span.at, owner.group
+            )),
+            Err(error) => rolled_back(db, &error),
+        }),
         Err(error) => Err(rolled_back(db, &error)),
     }
+}
+
+/// What is stored under the fence of the mark.
+fn under(db: &Db, owner: &LedgerOwner, mark: &LedgerMark) -> rusqlite::Result<Option<i64>> {
+    let parameters = named_params! {
+        ":group": owner.group,
+        ":topic": mark.span.at.topic,
+        ":partition": mark.span.at.partition,
+        ":cluster": owner.cluster_id,
+        ":fence": mark.fence,
+    };
+    let mut under = db.connection.prepare_cached(UNDER)?;
+    let stored = under.query_one(parameters, |row| row.get(0)).optional()?;
+    Ok(stored.flatten())
 }
 
 /// Ends the transaction: with COMMIT, or if `work` failed, without.

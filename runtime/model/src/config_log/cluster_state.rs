@@ -59,6 +59,7 @@ impl ClusterState {
                 self.placements
                     .insert(task, Placement { shard, from, place });
             }
+            ConfigRecord::Unplaced { task } => drop(self.placements.remove(&task)),
             ConfigRecord::Leader {
                 worker,
                 url,
@@ -93,8 +94,8 @@ impl ClusterState {
         self.placements.get(task).copied()
     }
 
-    /// All placements, also of tasks that are no more: one that comes back goes where it was, so that
-    /// what is left of its last life there ends first.
+    /// All placements, for some time also of tasks that are no more: one that comes back goes where it
+    /// was, so that what is left of its last life there ends first.
     pub fn placements(&self) -> &BTreeMap<TaskId, Placement> {
         &self.placements
     }

@@ -70,6 +70,11 @@ pub enum ConfigRecord {
         /// The shard it comes from.
         from: Option<u32>,
     },
+    /// A task that is no more needs no shard any longer.
+    Unplaced {
+        /// The task.
+        task: TaskId,
+    },
     /// Who leads from here on.
     Leader {
         /// The worker's id.
@@ -136,7 +141,9 @@ impl ConfigRecord {
             Self::Commit { name, .. } => format!("commit-{name}"),
             Self::Fence { name, .. } => format!("tasks-fencing-{name}"),
             Self::Restart(restart) => format!("restart-connector-{}", restart.name),
-            Self::Placement { task, .. } => format!("tidegate-placement-{task}"),
+            Self::Placement { task, .. } | Self::Unplaced { task } => {
+                format!("tidegate-placement-{task}")
+            }
             Self::Leader { .. } => "tidegate-leader".to_owned(),
             Self::Removed { worker, .. } => format!("tidegate-removed-{worker}"),
             Self::Plugin { digest, .. } => format!("tidegate-plugin-{digest}"),

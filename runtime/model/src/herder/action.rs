@@ -101,8 +101,8 @@ pub enum Event {
     Released(TaskId, u64),
     /// What another worker says of a task.
     TaskStatus(TaskId, Option<RemoteStatus>),
-    /// Why a connector cannot be planned, as the leader says.
-    PlanFailure(String, Option<String>),
+    /// What a worker that leads, or led, says of a connector.
+    ConnectorStatus(String, Option<RemoteStatus>),
     /// What this worker's tasks weigh.
     Weights(BTreeMap<TaskId, u32>),
     /// The transactional ids of generations before this one are fenced, or cannot be.
@@ -143,6 +143,8 @@ pub enum Action {
     SetPaused(TaskId, u64, bool),
     /// Tell the others that the task has been let go, by the move ordered at this place.
     Release(TaskId, u64),
+    /// Delete what a worker said of itself that has been gone for long.
+    ForgetWorker(String),
     /// Fence the connector's transactional ids from 0 to `ids` - 1; answer with [`Event::Fenced`].
     Fence {
         /// The connector.

@@ -173,3 +173,90 @@ fn a_record_of_an_earlier_start_that_comes_late_is_said_again() {
     cluster.worker("a", "a0", 0..8, 1);
     assert!(cluster.epoch() > before, "the others believe it until then");
 }
+
+/// What a leader says of connector `c`: `trace` if it cannot be planned.
+fn word(worker: &str, epoch: u64, trace: Option<&str>) -> Event {
+    let status = RemoteStatus {
+        status: trace.map_or(Status::of(State::Running), Status::failed),
+        worker: worker.into(),
+        incarnation: format!("{worker}1"),
+        epoch,
+    };
+    Event::ConnectorStatus("c".into(), Some(status))
+}
+
+#[test]
+fn a_former_leaders_late_word_on_a_connector_does_not_count() {
+    let mut cluster = Cluster::new();
+    let leads = |worker: &str| ConfigRecord::Leader {
+        worker: worker.into(),
+        url: format!("http://{worker}"),
+        incarnation: format!("{worker}1"),
+    };
+    let state = |cluster: &Cluster| cluster.herder.connector_status("c").unwrap().status;
+    cluster.log(leads("b"));
+    cluster.handle(word("b", 1, Some("no")));
+    assert_eq!(state(&cluster), Status::failed("no"));
+    cluster.log(leads("d"));
+    assert_eq!(state(&cluster).state, State::Running, "d has not spoken");
+    cluster.handle(word("d", 2, None));
+    cluster.handle(word("b", 1, Some("late")));
+    assert_eq!(state(&cluster).state, State::Running);
+    cluster.handle(word("d", 2, Some("true")));
+    cluster.handle(word("b", 1, None));
+    assert_eq!(state(&cluster), Status::failed("true"));
+}
+
+const TEN_MINUTES_MS: u64 = 600_000;
+
+#[test]
+fn a_worker_without_shards_is_forgotten_by_who_leads_after_a_while() {
+    let mut cluster = Cluster::new();
+    cluster.worker("random-1", "x", 0..0, 0);
+    let forgotten = |cluster: &mut Cluster, now_ms| {
+        let actions = cluster.herder.handle(now_ms, Event::Tick).into_iter();
+        let forgotten = actions.filter_map(|action| match action {
+            Action::ForgetWorker(id) => Some(id),
+            _ => None,
+        });
+        forgotten.collect::<Vec<_>>()
+    };
+    assert!(
+        forgotten(&mut cluster, TEN_MINUTES_MS).is_empty(),
+        "another leads"
+    );
+    cluster.herder.handle(TEN_MINUTES_MS, Event::Leading(true));
+    assert!(forgotten(&mut cluster, 2 * TEN_MINUTES_MS - 1).is_empty());
+    assert_eq!(forgotten(&mut cluster, 2 * TEN_MINUTES_MS), ["random-1"]);
+    let next = 2 * TEN_MINUTES_MS + 1;
+    assert!(forgotten(&mut cluster, next).is_empty(), "once");
+    let gone = Event::Worker("random-1".into(), None);
+    cluster.herder.handle(next, gone);
+    assert!(forgotten(&mut cluster, 4 * TEN_MINUTES_MS).is_empty());
+}
+
+#[test]
+fn the_place_of_a_task_that_is_no_more_is_forgotten_after_a_while() {
+    let mut cluster = Cluster::new();
+    cluster.moved(None, 5);
+    cluster.herder.handle(0, Event::Leading(true));
+    let unplaced = |cluster: &mut Cluster, now_ms| {
+        let records = cluster.herder.next_append(now_ms);
+        records.contains(&ConfigRecord::Unplaced { task: task() })
+    };
+    assert!(!unplaced(&mut cluster, TEN_MINUTES_MS), "it is there");
+    cluster.log(ConfigRecord::Connector {
+        name: "c".into(),
+        config: None,
+    });
+    assert!(!unplaced(&mut cluster, TEN_MINUTES_MS));
+    assert!(!unplaced(&mut cluster, 2 * TEN_MINUTES_MS - 1));
+    assert!(unplaced(&mut cluster, 2 * TEN_MINUTES_MS));
+    assert!(
+        unplaced(&mut cluster, 3 * TEN_MINUTES_MS),
+        "until it is written"
+    );
+    cluster.log(ConfigRecord::Unplaced { task: task() });
+    assert_eq!(cluster.herder.log().cluster().placement(&task()), None);
+    assert!(!unplaced(&mut cluster, 4 * TEN_MINUTES_MS));
+}

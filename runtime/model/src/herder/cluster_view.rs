@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::action::Event;
 use super::directory::{Directory, WorkerRecord};
-use crate::config_log::Placement;
+use crate::config_log::{Leader, Placement};
 use crate::names::TaskId;
 use crate::state::{PlacedStatus, RemoteStatus, State, Status};
 
@@ -35,7 +35,12 @@ pub(super) struct ClusterView {
     /// What each worker said last of a task. A move brings no new epoch, so no epoch tells whose word
     /// is the last: the owner's of the task's shard counts.
     statuses: BTreeMap<TaskId, BTreeMap<String, RemoteStatus>>,
-    plan_failures: BTreeMap<String, String>,
+    /// What workers that lead, or led, said last of a connector: a former leader's word may come late.
+    words: BTreeMap<String, BTreeMap<String, RemoteStatus>>,
+    /// Since when workers own no shard; kept by who leads.
+    gone: BTreeMap<String, u64>,
+    /// Since when tasks that have a place are no more; kept by who leads.
+    unused: BTreeMap<TaskId, u64>,
     /// Fencing that was asked for, or is done: generation, and whether it is done.
     fences: BTreeMap<String, (u64, bool)>,
     /// Fencing that cannot be, until somebody restarts the connector.
@@ -44,6 +49,13 @@ pub(super) struct ClusterView {
     balanced_after: Option<u64>,
     next_balance_ms: u64,
 }
+
+/// How long a worker owns no shard, or a task that is no more keeps its place, before it is forgotten:
+/// longer than anything of it can go on.
+const GONE_MS: u64 = 600_000;
+
+/// Of how many workers the word on one connector is kept: those that led in turn.
+const WORDS: usize = 4;
 
 /// Why tasks are looked at for moving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +81,9 @@ impl ClusterView {
             heard: BTreeMap::new(),
             releasing: BTreeMap::new(),
             statuses: BTreeMap::new(),
-            plan_failures: BTreeMap::new(),
+            words: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            unused: BTreeMap::new(),
             fences: BTreeMap::new(),
             fence_failures: BTreeMap::new(),
             balanced_after: None,
@@ -122,13 +136,12 @@ impl ClusterView {
                 self.fences.clear();
                 self.fence_failures.clear();
                 self.balanced_after = None;
+                self.gone.clear();
+                self.unused.clear();
             }
             Event::Worker(id, record) => self.worker(now_ms, me, id, record),
             Event::Released(task, place) => self.hear_release(task, place),
-            Event::PlanFailure(name, trace) => match trace {
-                Some(trace) => drop(self.plan_failures.insert(name, trace)),
-                None => drop(self.plan_failures.remove(&name)),
-            },
+            Event::ConnectorStatus(name, status) => self.hear_of_connector(name, status),
             Event::Weights(weights) => {
                 self.weights = weights;
                 self.claim(now_ms, me);
@@ -262,8 +275,57 @@ impl ClusterView {
         })
     }
 
-    pub(super) fn failure_of(&self, connector: &str) -> Option<String> {
-        self.plan_failures.get(connector).cloned()
+    fn hear_of_connector(&mut self, name: String, status: Option<RemoteStatus>) {
+        let Some(status) = status else {
+            return drop(self.words.remove(&name));
+        };
+        let words = self.words.entry(name).or_default();
+        words.insert(status.worker.clone(), status);
+        if words.len() > WORDS {
+            let oldest = words.values().min_by_key(|word| word.epoch);
+            if let Some(worker) = oldest.map(|word| word.worker.clone()) {
+                words.remove(&worker);
+            }
+        }
+    }
+
+    /// Why a connector cannot be planned, if the one who leads by the log says so. The word of one who
+    /// led before may be the last in the topic, and does not count.
+    pub(super) fn failure_of(&self, connector: &str, leader: Option<&Leader>) -> Option<String> {
+        let leader = leader?;
+        let word = self.words.get(connector)?.get(&leader.worker)?;
+        let counts = word.incarnation == leader.incarnation && word.status.state == State::Failed;
+        counts.then(|| word.status.trace.clone()).flatten()
+    }
+
+    /// Workers that have owned no shard for so long that they will not come back under their names. One
+    /// that does says so again.
+    pub(super) fn forgotten_workers(&mut self, now_ms: u64, me: &str) -> Vec<String> {
+        let idle = self.directory.idle();
+        self.gone.retain(|id, _| idle.contains(&&**id));
+        let mut forgotten = Vec::new();
+        for id in idle.into_iter().filter(|id| *id != me) {
+            let since_ms = self.gone.entry(id.to_owned()).or_insert(now_ms);
+            if now_ms.saturating_sub(*since_ms) >= GONE_MS {
+                // What could not be deleted is deleted later.
+                *since_ms = now_ms;
+                forgotten.push(id.to_owned());
+            }
+        }
+        forgotten
+    }
+
+    /// Those of these tasks, which are no more, whose place nobody needs to know any longer. One that
+    /// comes back sooner goes where it was, so that what is left of its last life there ends first.
+    pub(super) fn forgotten_tasks(&mut self, now_ms: u64, unused: Vec<TaskId>) -> Vec<TaskId> {
+        self.unused.retain(|id, _| unused.contains(id));
+        unused
+            .into_iter()
+            .filter(|id| {
+                let since_ms = self.unused.entry(id.clone()).or_insert(now_ms);
+                now_ms.saturating_sub(*since_ms) >= GONE_MS
+            })
+            .collect()
     }
 
     /// Whether fencing for this generation has yet to be asked for; notes that it is now.

@@ -36,6 +36,7 @@ impl Herder {
         }
         records.extend(self.fences(&planned));
         records.extend(self.placements(now_ms, &planned));
+        records.extend(self.forgotten_placements(now_ms, &planned));
         records
     }
 
@@ -135,6 +136,38 @@ impl Herder {
             from: Some(found.from),
         }));
         records
+    }
+
+    /// Places of tasks that have been no more for long.
+    fn forgotten_placements(
+        &mut self,
+        now_ms: u64,
+        planned: &BTreeMap<String, usize>,
+    ) -> Vec<ConfigRecord> {
+        let is_unused = |id: &&TaskId| {
+            let planned = planned.get(&id.connector);
+            !self.exists(id) && planned.is_none_or(|count| id.task as usize >= *count)
+        };
+        let placed = self.log.cluster().placements().keys();
+        let unused = placed.filter(is_unused).cloned().collect();
+        let Some(cluster) = &mut self.cluster else {
+            return Vec::new();
+        };
+        let forgotten = cluster.forgotten_tasks(now_ms, unused).into_iter();
+        forgotten
+            .map(|task| ConfigRecord::Unplaced { task })
+            .collect()
+    }
+
+    /// What workers said of themselves that have been gone for long.
+    pub(super) fn forget_workers(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        if self.ending || !self.is_leading() {
+            return;
+        }
+        if let Some(cluster) = &mut self.cluster {
+            let forgotten = cluster.forgotten_workers(now_ms, &self.me).into_iter();
+            actions.extend(forgotten.map(Action::ForgetWorker));
+        }
     }
 
     fn all_tasks(&self, planned: &BTreeMap<String, usize>) -> Vec<TaskId> {

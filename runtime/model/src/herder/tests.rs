@@ -56,7 +56,9 @@ impl Driver {
                 } => {
                     self.plans.push((connector, revision, config));
                 }
-                Action::Release(..) | Action::Fence { .. } => panic!("alone: {action:?}"),
+                Action::Release(..) | Action::ForgetWorker(_) | Action::Fence { .. } => {
+                    panic!("alone: {action:?}")
+                }
                 Action::Start { epoch, spec, .. } => {
                     self.starts += 1;
                     let twin = self.live.keys().find(|(id, _)| *id == spec.id);

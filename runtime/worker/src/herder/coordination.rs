@@ -8,7 +8,6 @@ use tidegate_cluster::{
 };
 use tidegate_kafka::{Kafka, Lease, Progress};
 use tidegate_model::herder::{Event, Herder};
-use tidegate_model::state::State;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
@@ -122,8 +121,7 @@ fn replay(herder: &mut Herder, event: ClusterEvent) {
         ClusterEvent::Status(StatusRecord::Worker(id, record)) => Event::Worker(id, record),
         ClusterEvent::Status(StatusRecord::Released(id, place)) => Event::Released(id, place),
         ClusterEvent::Status(StatusRecord::Connector(name, status)) => {
-            let failed = status.filter(|remote| remote.status.state == State::Failed);
-            Event::PlanFailure(name, failed.and_then(|remote| remote.status.trace))
+            Event::ConnectorStatus(name, status)
         }
         // Before joining there is nothing to gain or to lose.
         _ => return,

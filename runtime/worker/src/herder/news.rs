@@ -6,7 +6,7 @@ use tidegate_cluster::{ClusterEvent, StatusRecord};
 use tidegate_model::config_log::ConfigRecord;
 use tidegate_model::herder::Event;
 use tidegate_model::names::TaskId;
-use tidegate_model::state::State;
+use tidegate_model::state::RemoteStatus;
 
 use super::{Driver, Ended, Log};
 use crate::source_delivery::transactional_id;
@@ -52,16 +52,33 @@ impl Driver {
     }
 
     fn status(&mut self, record: StatusRecord) {
+        self.say_again_of_connector(&record);
         let event = match record {
             StatusRecord::Task(id, status) => Event::TaskStatus(id, status),
-            StatusRecord::Connector(name, status) => {
-                let failed = status.filter(|remote| remote.status.state == State::Failed);
-                Event::PlanFailure(name, failed.and_then(|remote| remote.status.trace))
-            }
+            StatusRecord::Connector(name, status) => Event::ConnectorStatus(name, status),
             StatusRecord::Worker(id, record) => Event::Worker(id, record),
             StatusRecord::Released(id, place) => Event::Released(id, place),
         };
         self.handle(event);
+    }
+
+    /// A former leader's word stands last in the topic now, and is all that a worker that comes later
+    /// reads of the connector: who leads says it again.
+    fn say_again_of_connector(&mut self, record: &StatusRecord) {
+        let StatusRecord::Connector(name, status) = record else {
+            return;
+        };
+        let own = self.herder.own_record();
+        let is_own = |status: &RemoteStatus| {
+            own.as_ref()
+                .is_some_and(|own| own.incarnation == status.incarnation)
+        };
+        if let Some(publisher) = &mut self.publisher
+            && self.herder.is_leading()
+            && !status.as_ref().is_some_and(is_own)
+        {
+            publisher.say_again(name);
+        }
     }
 
     /// Statuses of a connector that is no more, for who leads to delete.

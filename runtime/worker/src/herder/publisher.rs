@@ -57,6 +57,17 @@ impl Publisher {
         self.send(StatusRecord::Connector(name.to_owned(), None));
     }
 
+    /// What is said of a connector has been overwritten.
+    pub(super) fn say_again(&mut self, name: &str) {
+        self.connectors.remove(name);
+        self.connectors_due = true;
+    }
+
+    /// A worker that has been gone for long.
+    pub(super) fn forget_worker(&self, id: String) {
+        self.send(StatusRecord::Worker(id, None));
+    }
+
     /// A new leader says all of it.
     pub(super) fn forget_connectors(&mut self) {
         self.connectors.clear();

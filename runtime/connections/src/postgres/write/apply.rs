@@ -1,8 +1,13 @@
 //! Encoded rows into the table, and finding out which of them the server refuses.
 
+use std::time::{Duration, Instant};
+
 use bytes::{BufMut, Bytes, BytesMut};
 use deadpool_postgres::Client;
-use futures_util::{SinkExt, future::join};
+use futures_util::{
+    SinkExt,
+    future::{join, join_all, join3},
+};
 use tokio_postgres::{
     Error,
     types::{IsNull, ToSql, Type, to_sql_checked},
@@ -18,6 +23,11 @@ use super::{
 
 /// Halving is worth it while few rows are at fault; after so many it is one by one.
 const MAX_HALVINGS: u32 = 64;
+/// The same of a slow link, where each halving waits for the server, and rows one by one do not.
+const HALVING_TIME: Duration = Duration::from_secs(2);
+/// Rows that are under way at a time when they are written one by one. Over a link on which an answer
+/// takes a second, thousands of them still fit into the time of a call.
+const ONE_BY_ONE: usize = 512;
 /// What is handed on to COPY in one go.
 const COPY_BYTES: usize = 256 * 1024;
 const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -63,6 +73,7 @@ pub(super) async fn in_pieces(
         client,
         columns,
         halvings: 0,
+        began: Instant::now(),
         before,
     };
     let runs = order::records_order(plan, columns);
@@ -88,6 +99,7 @@ struct Pieces<'a> {
     client: &'a Client,
     columns: &'a Columns,
     halvings: u32,
+    began: Instant,
     /// What has to be done with the savepoint before the next piece.
     before: Option<&'static str>,
 }
@@ -112,8 +124,10 @@ impl Pieces<'_> {
                     continue;
                 }
                 self.halvings += 1;
-                if self.halvings > MAX_HALVINGS {
-                    pieces.extend(piece.into_iter().rev().map(|row| vec![row]));
+                if self.halvings > MAX_HALVINGS || self.began.elapsed() > HALVING_TIME {
+                    self.settle().await?;
+                    let single = Single::prepare(self.client, &plan, &statement).await?;
+                    self.one_by_one(&single, &piece, &mut refused).await?;
                 } else {
                     let second = piece.split_off(piece.len() / 2);
                     pieces.extend([second, piece]);
@@ -128,6 +142,39 @@ impl Pieces<'_> {
         if self.before == Some(BACK) {
             self.client.batch_execute(BACK).await?;
             self.before = None;
+        }
+        Ok(())
+    }
+
+    /// Writes rows one by one without waiting for the answer to each. What follows a row is the same
+    /// whether the server takes it or not: if it does, the savepoint moves behind it, and going back
+    /// to that undoes nothing; if not, the savepoint cannot move, and going back undoes the row.
+    async fn one_by_one(
+        &mut self,
+        single: &Single<'_>,
+        rows: &[u32],
+        refused: &mut Vec<Refused>,
+    ) -> Result<(), Fault> {
+        if let Some(before) = self.before.take() {
+            self.client.batch_execute(before).await?;
+        }
+        for window in rows.chunks(ONE_BY_ONE) {
+            let sent = window.iter().map(|row| {
+                join3(
+                    single.run(self.client, self.columns, *row),
+                    self.client.batch_execute(NEXT),
+                    self.client.batch_execute(BACK),
+                )
+            });
+            let answers = join_all(sent).await;
+            for (row, (written, moved, back)) in window.iter().zip(answers) {
+                match written.map_err(Fault::from) {
+                    Ok(()) => moved?,
+                    Err(Fault::Rows { reason, .. }) => refused.push((*row, reason)),
+                    Err(fault) => return Err(fault),
+                }
+                back?;
+            }
         }
         Ok(())
     }
@@ -222,6 +269,65 @@ impl<'a> Statement<'a> {
             }
         }
     }
+}
+
+/// What is done with one row of a run.
+enum Single<'a> {
+    /// As the run.
+    Same(&'a Statement<'a>),
+    /// COPY waits for an answer before it takes anything: an INSERT instead, of these columns.
+    Values(Vec<usize>, tokio_postgres::Statement),
+}
+
+impl<'a> Single<'a> {
+    async fn prepare(
+        client: &Client,
+        plan: &Plan,
+        of_run: &'a Statement<'a>,
+    ) -> Result<Self, Error> {
+        let Statement::Copy(..) = of_run else {
+            return Ok(Self::Same(of_run));
+        };
+        let prepared = client.prepare_cached(&statement::values(plan)).await?;
+        let columns = plan.columns.iter().map(|column| column.field).collect();
+        Ok(Self::Values(columns, prepared))
+    }
+
+    async fn run(&self, client: &Client, columns: &Columns, row: u32) -> Result<(), Error> {
+        match self {
+            Self::Same(statement) => statement.run(client, columns, &[row]).await,
+            Self::Values(fields, prepared) => {
+                let values = fields.iter().map(|field| One(columns.field(*field, row)));
+                client.execute_raw(prepared, values).await?;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A field as COPY has it, with its length in front, as a parameter.
+#[derive(Debug)]
+struct One<'a>(&'a [u8]);
+
+impl ToSql for One<'_> {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        let (length, value) = self.0.split_first_chunk().ok_or("a field has no length")?;
+        if i32::from_be_bytes(*length) < 0 {
+            return Ok(IsNull::Yes);
+        }
+        out.put_slice(value);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
 }
 
 async fn copy(

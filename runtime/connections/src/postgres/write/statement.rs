@@ -27,6 +27,20 @@ pub(super) fn copy(plan: &Plan) -> String {
     )
 }
 
+/// One row that COPY would take, each column a parameter.
+pub(super) fn values(plan: &Plan) -> String {
+    format!(
+        "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES ({})",
+        plan.table,
+        list(&plan.columns, |_, column| column.name.clone()),
+        list(&plan.columns, |place, column| format!(
+            "${}::{}",
+            place + 1,
+            column.declared.sql
+        )),
+    )
+}
+
 /// Places of the columns that are parameters of `operation`.
 pub(super) fn parameters(plan: &Plan, operation: Operation) -> Vec<usize> {
     let takes = |column: &Column| operation != Operation::Delete || column.is_identity;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use rusqlite::types::Value as Stored;
-use tidegate_sandbox::{LedgerError, LedgerOwner, LedgerPartition, SqlError, SqlSession};
+use tidegate_sandbox::{
+    LedgerError, LedgerOwner, LedgerPartition, LedgerSpan, SqlError, SqlSession,
+};
 use tokio::time::timeout;
 
 use super::harness::{Files, at, insert_v, open, owner, partition, strings};
@@ -78,10 +80,42 @@ async fn a_position_does_not_step_back_under_its_own_fence() {
     let (session, _) = files.connect().await;
     session.commit(vec![(at(), 101)]).await.unwrap();
     let answer = session.commit(vec![(at(), 50)]).await;
-    assert!(matches!(answer, Err(LedgerError::Fenced(_))), "{answer:?}");
+    assert!(matches!(answer, Err(LedgerError::Overlap(_))), "{answer:?}");
     assert_eq!(offsets(&files), [Stored::Integer(101)]);
     session.commit(vec![(at(), 102)]).await.unwrap();
     assert_eq!(offsets(&files), [Stored::Integer(102)]);
+}
+
+#[tokio::test]
+async fn a_put_that_begins_before_what_is_stored_is_refused_and_a_gap_is_not() {
+    let files = Files::new();
+    files.execute("CREATE TABLE t (v)");
+    let (session, connection) = files.connect().await;
+    let put = async |first_offset, next_offset| {
+        session.begin();
+        let written = connection.write(strings(&["a"]), None, insert_v()).await;
+        assert_eq!(written, Ok(vec![]));
+        let at = at();
+        let span = LedgerSpan {
+            at,
+            first_offset,
+            next_offset,
+        };
+        session.commit_spans(vec![span]).await
+    };
+    put(5, 10).await.unwrap();
+    put(12, 20).await.unwrap();
+    let answer = put(19, 30).await;
+    let Err(LedgerError::Overlap(text)) = &answer else {
+        panic!("{answer:?}");
+    };
+    for named in [&at().to_string(), "offset 20", "from 19 up to 30"] {
+        assert!(text.contains(named), "{named}: {text}");
+    }
+    session.rollback().await.unwrap();
+    assert_eq!(offsets(&files), [Stored::Integer(20)]);
+    put(20, 21).await.unwrap();
+    assert_eq!(files.query("SELECT count(*) FROM t"), [Stored::Integer(3)]);
 }
 
 #[tokio::test]
@@ -259,9 +293,12 @@ async fn a_commit_that_nobody_heard_of_is_unknown() {
     let database = files.database().await;
     let starts = database.open_ledger(owner(), vec![partition()]).await;
     let mark = |next_offset| LedgerMark {
-        at: at(),
+        span: LedgerSpan {
+            at: at(),
+            first_offset: next_offset,
+            next_offset,
+        },
         fence: starts.as_ref().unwrap()[0].fence,
-        next_offset,
     };
     let link = database.link().unwrap();
     // SQLite ends the transaction by itself, as it does when it cannot write.
