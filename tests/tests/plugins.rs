@@ -1,12 +1,18 @@
 //! Uploading, listing and deleting plugins, and every way in which an upload can be wrong.
 
 use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::Duration;
 
 use serde_json::json;
 use tidegate_tests::broker::Broker;
 use tidegate_tests::paths;
 use tidegate_tests::rest::config_object;
+use tidegate_tests::wait::wait_until;
 use tidegate_tests::worker::Worker;
+
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// The smallest core module: magic and version, nothing else.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -118,6 +124,37 @@ fn what_is_no_plugin_is_refused_with_a_reason() {
     assert_eq!(rest.get("/plugins").expect(200).body, json!([]));
     // Unharmed by all that.
     rest.upload(&component).expect(201);
+}
+
+/// A client that goes away, as one does whose request took too long, does not end the compiling.
+#[test]
+fn an_upload_whose_client_goes_away_is_there_in_the_end() {
+    let mut worker = Worker::setup(Broker::shared()).start();
+    let rest = worker.rest();
+    let pid = worker.process().pid();
+    // Nobody has compiled it before: the cache is the worker's own.
+    let component = fs::read(paths::guest("sql-sink")).unwrap();
+    let mut client = TcpStream::connect(worker.id()).unwrap();
+    let head = format!(
+        "POST /plugins HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+        component.len()
+    );
+    client.write_all(head.as_bytes()).unwrap();
+    client.write_all(&component).unwrap();
+    wait_until("the compiler runs", LIMIT, || has_child(pid));
+    drop(client);
+    let there = || rest.get("/plugins").expect(200).body != json!([]);
+    wait_until("the plugin is there", LIMIT, there);
+    rest.upload(&component).expect(200);
+}
+
+/// Whether a process has started another one.
+fn has_child(pid: u32) -> bool {
+    let children = format!("/proc/{pid}/task/{pid}/children");
+    let of_main = fs::read_to_string(children).unwrap_or_default();
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let of_all = tasks.map(|task| fs::read_to_string(task.path().join("children")));
+    !of_main.trim().is_empty() || of_all.flatten().any(|list| !list.trim().is_empty())
 }
 
 #[test]

@@ -8,6 +8,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tidegate_kafka::{Kafka, KafkaSettings, StateRecord, TailSink, TopicTail};
 use tidegate_tests::broker::Broker;
+use tidegate_tests::java;
 use tidegate_tests::wait::wait_until;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -184,7 +185,21 @@ fn a_transaction_that_hangs_holds_those_alone_who_have_records_behind_it() {
         let early = tokio::time::timeout(LIMIT / 4, early).await;
         assert!(early.is_err(), "c was passed over");
         let (read, ()) = tokio::join!(tail.read_own_to_end(|key| key == b"mine"), async {
-            tokio::task::block_in_place(|| producer.abort_transaction(LIMIT)).unwrap();
+            // As the message says.
+            let mut command = java::command("128m");
+            command.args([
+                "org.apache.kafka.tools.TransactionsCommand",
+                "--bootstrap-server",
+                &broker.bootstrap(),
+                "abort",
+                "--topic",
+                "hanging",
+                "--partition",
+                "0",
+                "--start-offset",
+                "1",
+            ]);
+            tokio::task::block_in_place(|| java::run(command));
         });
         read.unwrap();
         assert_eq!(kept.values(), ["a", "b", "c"]);

@@ -46,7 +46,13 @@ impl ApiError {
 
 impl From<WorkerError> for ApiError {
     fn from(error: WorkerError) -> Self {
-        let code = match &error {
+        Self::from(&error)
+    }
+}
+
+impl From<&WorkerError> for ApiError {
+    fn from(error: &WorkerError) -> Self {
+        let code = match error {
             WorkerError::NoConnector(_)
             | WorkerError::UnknownConnector(_)
             | WorkerError::UnknownRestart(_)

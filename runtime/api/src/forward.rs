@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::Api;
 use crate::error::ApiError;
+use crate::plugins;
 
 const SIGNATURE: HeaderName = HeaderName::from_static("x-connect-authorization");
 const ALGORITHM: HeaderName = HeaderName::from_static("x-connect-request-signature-algorithm");
@@ -178,11 +179,17 @@ async fn send(
             ),
         )
         .into_response()),
-        Err(_) => Ok(ApiError::new(
-            500,
-            format!("Request timed out. The leader at {url} did not answer within {} s", ANSWER.as_secs()),
-        )
-        .into_response()),
+        Err(_) => {
+            let next = match plugins::is_upload(&parts.method, &parts.uri) {
+                true => format!("; {}", plugins::ASK_AGAIN),
+                false => String::new(),
+            };
+            let seconds = ANSWER.as_secs();
+            let text = format!(
+                "Request timed out. The leader at {url} did not answer within {seconds} s{next}"
+            );
+            Ok(ApiError::new(500, text).into_response())
+        }
     }
 }
 

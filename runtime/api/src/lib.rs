@@ -108,16 +108,18 @@ pub fn router(worker: Worker, metrics: PrometheusHandle) -> Router {
 }
 
 async fn time_limit(request: Request, next: Next) -> Response {
+    let is_upload = plugins::is_upload(request.method(), request.uri());
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => ApiError::new(
-            500,
-            format!(
-                "Request timed out after {} s; GET /health tells whether the worker still answers",
-                REQUEST_TIMEOUT.as_secs()
-            ),
-        )
-        .into_response(),
+        Err(_) => {
+            let next = match is_upload {
+                true => plugins::ASK_AGAIN,
+                false => "GET /health tells whether the worker still answers",
+            };
+            let seconds = REQUEST_TIMEOUT.as_secs();
+            ApiError::new(500, format!("Request timed out after {seconds} s; {next}"))
+                .into_response()
+        }
     }
 }
 

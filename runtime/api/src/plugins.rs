@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_worker::WorkerError;
@@ -11,6 +11,14 @@ use tidegate_worker::WorkerError;
 use crate::Api;
 use crate::error::ApiError;
 use crate::shapes;
+
+/// What to do about an upload that takes longer than a request.
+pub(crate) const ASK_AGAIN: &str =
+    "the upload goes on: send the same bytes again to hear what came of it";
+
+pub(crate) fn is_upload(method: &Method, uri: &Uri) -> bool {
+    method == Method::POST && uri.path() == "/plugins"
+}
 
 pub(crate) async fn list(State(api): State<Api>) -> Json<Value> {
     Json(api.worker.plugins().iter().map(shapes::plugin).collect())
@@ -33,7 +41,8 @@ pub(crate) async fn upload(
             )
         }
     })?;
-    let uploaded = api.worker.upload(component.into()).await?;
+    let uploaded = api.worker.upload(component.into()).await;
+    let uploaded = uploaded.map_err(|error| ApiError::from(&*error))?;
     let code = if uploaded.created {
         StatusCode::CREATED
     } else {

@@ -37,6 +37,7 @@ mod source_loop;
 mod source_transaction;
 mod task;
 mod undelivered;
+mod uploads;
 mod validation;
 mod waits;
 mod worker;

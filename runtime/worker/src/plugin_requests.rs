@@ -7,15 +7,24 @@ use tidegate_model::config_log::{ConfigRecord, PluginEntry};
 use tidegate_model::plugin::PluginInfo;
 
 use crate::error::WorkerError;
-use crate::plugins::{Plugins, Uploaded};
+use crate::plugins::{Plugins, Uploaded, digest};
 use crate::worker::Worker;
 
 impl Worker {
-    /// Checks, compiles and stores a component.
+    /// Checks, compiles and stores a component. It goes on if nobody waits for it any more; whoever
+    /// uploads the same bytes meanwhile waits for the same.
     ///
     /// # Errors
     /// If it is no plugin, too large, or in conflict with another.
-    pub async fn upload(&self, component: Vec<u8>) -> Result<Uploaded, WorkerError> {
+    pub async fn upload(&self, component: Vec<u8>) -> Result<Uploaded, Arc<WorkerError>> {
+        let (worker, digest) = (self.clone(), digest(&component));
+        let uploads = &self.environment().plugins.under_way;
+        uploads
+            .join(&digest, async move { worker.upload_now(component).await })
+            .await
+    }
+
+    async fn upload_now(&self, component: Vec<u8>) -> Result<Uploaded, WorkerError> {
         let enter = async |entry: PluginEntry| {
             let digest = entry.info.digest.clone();
             let entry = Some(Box::new(entry));

@@ -12,6 +12,7 @@ use tidegate_sandbox::{Plugin, Sandbox};
 use tokio::sync::OnceCell;
 
 use crate::error::WorkerError;
+use crate::uploads::Uploads;
 
 /// What became of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +39,7 @@ pub(crate) struct Plugins {
     known: Mutex<BTreeMap<String, PluginEntry>>,
     /// By digest. A cell each, so that one that compiles holds up nobody but who waits for it.
     loaded: Mutex<HashMap<String, LoadedCell>>,
+    pub(crate) under_way: Uploads,
     /// One upload at a time: the check for a conflict and the storing belong together.
     uploads: tokio::sync::Mutex<()>,
 }
@@ -50,6 +52,7 @@ impl Plugins {
             max_bytes,
             known: Mutex::default(),
             loaded: Mutex::default(),
+            under_way: Uploads::default(),
             uploads: tokio::sync::Mutex::default(),
         }
     }
@@ -127,7 +130,7 @@ impl Plugins {
             });
         }
         let start = Instant::now();
-        let digest = hex(&Sha256::digest(&component));
+        let digest = digest(&component);
         if let Some(info) = self.stored(&digest).await? {
             return Ok(Uploaded {
                 info,
@@ -253,6 +256,11 @@ impl Plugins {
 /// text alone never has to do.
 fn semver_key(version: &str) -> (Option<semver::Version>, String) {
     (semver::Version::parse(version).ok(), version.to_owned())
+}
+
+/// By which a component is known.
+pub(crate) fn digest(component: &[u8]) -> String {
+    hex(&Sha256::digest(component))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,7 +1,11 @@
 //! InternalTopicsIntegrationTest, and groups and topics that belong to somebody else.
 
+use crate::numbered;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tidegate_tests::broker::Broker;
-use tidegate_tests::cluster::Cluster;
+use tidegate_tests::cluster::{Cluster, LIMIT};
+use tidegate_tests::wait::wait_until;
 
 /// testCreateInternalTopicsWithFewerReplicas..., testFailToCreateInternalTopicsWithMoreReplicasThanBrokers.
 #[test]
@@ -39,6 +43,33 @@ fn topics_that_forget_are_refused() {
         log.contains("cleanup.policy=compact") && log.contains("config.storage.topic"),
         "{log}"
     );
+}
+
+/// A transaction on the offsets topic that nobody ends holds no connector that has nothing behind it.
+#[test]
+fn a_transaction_that_hangs_on_the_offsets_topic_holds_no_other_source() {
+    let cluster = Cluster::of(Broker::shared(), "hung").start_with_connectors(1);
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", Broker::shared().bootstrap())
+        .set("transactional.id", "hung")
+        .set("transaction.timeout.ms", "600000")
+        .create()
+        .unwrap();
+    producer.init_transactions(LIMIT).unwrap();
+    producer.begin_transaction().unwrap();
+    for partition in 0..5 {
+        let record = BaseRecord::to("hung-offsets")
+            .key("[\"other\",{\"p\":1}]")
+            .payload("{\"n\":1}")
+            .partition(partition);
+        producer.send(record).map_err(|(e, _)| e).unwrap();
+    }
+    producer.flush(LIMIT).unwrap();
+    let config = numbered(&cluster, "free", 1, 1);
+    let topic = config["topic"].as_str().unwrap();
+    let is_read = || cluster.kafka().count(topic) > 0;
+    wait_until("the source writes records", LIMIT / 2, is_read);
+    producer.abort_transaction(LIMIT).unwrap();
 }
 
 /// Two clusters that were given the same group.id by mistake.
