@@ -14,10 +14,11 @@ use crate::batching::Batching;
 use crate::client_checks;
 use crate::client_config::{ClientConfigError, ClientKind, check_overrides, translate};
 use crate::embedded::EmbeddedKafka;
+use crate::key_names::KeyNames;
 use crate::own_client::OwnClient;
 use crate::producer::{ProducerHandle, SharedProducer};
 use crate::quiet::QuietLog;
-use crate::reachability::{KeyNames, Reachability};
+use crate::reachability::Reachability;
 use crate::retention::Retention;
 use crate::topics::AdminContext;
 

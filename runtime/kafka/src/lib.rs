@@ -13,6 +13,7 @@ mod group_offsets;
 mod hidden;
 mod internal_topic;
 mod jaas;
+mod key_names;
 mod lease;
 mod log_writer;
 mod membership;

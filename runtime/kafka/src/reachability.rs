@@ -2,19 +2,23 @@
 //!
 //! librdkafka tells of it in lines of its log: `FAIL` for each attempt that failed, `STATE` when a broker
 //! is there. It tries again for ever and says nothing else, so a refused password or a certificate that
-//! nobody trusts would look like a quiet topic. `each_wait_is_in_the_status_and_goes` (tests/waiting.rs)
+//! nobody trusts would look like a quiet topic. `each_way_of_not_getting_in_is_in_the_status_and_goes`
+//! (tests/waiting.rs)
 //! fails should another version of librdkafka word the lines differently.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
-use tidegate_model::config::ConfigMap;
 use tidegate_model::state::Wait;
 use tokio::sync::Notify;
 
-use crate::client_config::ClientKind;
+use self::log_line::{Kind, address, changed_state, failed};
+use crate::key_names::KeyNames;
+
+mod log_line;
+mod remedy;
 
 /// librdkafka's setting for the lines.
 const DEBUG: &str = "broker";
@@ -38,34 +42,6 @@ const CERTAIN: u32 = 3;
 
 /// Brokers that are remembered; with more, old addresses are forgotten.
 const MAX_BROKERS: usize = 1_000;
-
-/// What stands in the way. The order is that of what is told first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    /// The broker does not take the credentials.
-    Credentials,
-    /// It does not speak this mechanism.
-    Mechanism,
-    /// Its certificate is not trusted.
-    Certificate,
-    /// It does not trust the client's.
-    ClientCertificate,
-    /// One side speaks TLS, the other does not; or only one of them logs in.
-    Protocol,
-    /// It hangs up at once: another protocol, or something in between without a broker behind.
-    HangsUp,
-    /// Its name is not known.
-    Name,
-    /// It does not answer.
-    Away,
-}
-
-impl Kind {
-    /// Whether one broker that does so is worth telling, though others answer.
-    fn is_refusal(self) -> bool {
-        self < Self::HangsUp
-    }
-}
 
 /// Whether waiting helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,168 +87,6 @@ impl Broker {
         self.up.remove(name);
         if !name.ends_with(BOOTSTRAP) {
             self.up.retain(|known, _| !known.ends_with(BOOTSTRAP));
-        }
-    }
-}
-
-/// How the user names the keys of one client.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct KeyNames {
-    override_prefix: &'static str,
-    worker_prefix: &'static str,
-    overrides: Vec<String>,
-    own: Vec<String>,
-    common: Vec<String>,
-}
-
-impl KeyNames {
-    pub(crate) fn new(
-        kind: ClientKind,
-        overrides: &ConfigMap,
-        own: &ConfigMap,
-        common: &ConfigMap,
-    ) -> Self {
-        let (override_prefix, worker_prefix) = match kind {
-            ClientKind::Producer => ("producer.override.", "producer."),
-            ClientKind::Consumer => ("consumer.override.", "consumer."),
-            ClientKind::Admin => ("admin.override.", "admin."),
-        };
-        let keys = |map: &ConfigMap| map.keys().cloned().collect();
-        Self {
-            override_prefix,
-            worker_prefix,
-            overrides: keys(overrides),
-            own: keys(own),
-            common: keys(common),
-        }
-    }
-
-    fn is_set(&self, key: &str) -> bool {
-        let all = [&self.overrides, &self.own, &self.common];
-        all.into_iter().any(|keys| keys.iter().any(|k| k == key))
-    }
-
-    /// The key where it is set; where it is not, beside those that say how to connect.
-    pub(crate) fn name(&self, key: &str) -> String {
-        let has = |keys: &[String]| keys.iter().any(|k| k == key);
-        if has(&self.overrides) {
-            return format!("{}{key}", self.override_prefix);
-        }
-        if has(&self.own) {
-            return format!("{}{key}", self.worker_prefix);
-        }
-        let connects = |k: &String| {
-            k == "bootstrap.servers" || k == "security.protocol" || k.starts_with("sasl.")
-        };
-        if !has(&self.common) && self.overrides.iter().any(connects) {
-            return format!("{}{key}", self.override_prefix);
-        }
-        key.to_owned()
-    }
-
-    /// Of two ways to give the same thing, the one that is used.
-    fn used(&self, inline: &str, file: &str) -> String {
-        self.name(if self.is_set(inline) { inline } else { file })
-    }
-
-    fn truststore(&self) -> String {
-        self.used("ssl.truststore.certificates", "ssl.truststore.location")
-    }
-
-    fn wait(&self, address: &str, kind: Kind, trouble: &Trouble) -> Wait {
-        let words = &trouble.words;
-        let protocol = self.name("security.protocol");
-        let servers = self.name("bootstrap.servers");
-        let (reason, keys, remedy) = match kind {
-            Kind::Credentials => {
-                let key = self.name("sasl.jaas.config");
-                let remedy =
-                    format!("set the user name and the password that the brokers know in {key}");
-                (
-                    format!("Kafka at {address} refuses the credentials: {words}"),
-                    vec![key],
-                    remedy,
-                )
-            }
-            Kind::Mechanism => {
-                let key = self.name("sasl.mechanism");
-                let remedy = format!("set {key} to a mechanism that the listener has enabled");
-                (
-                    format!("Kafka at {address} refuses the login: {words}"),
-                    vec![key],
-                    remedy,
-                )
-            }
-            Kind::Certificate => {
-                let key = self.truststore();
-                let words = words.replace("ssl.ca.location", &key);
-                let remedy = format!(
-                    "put the certificate of the authority that signed the brokers' into {key}; the name in the \
-                     brokers' certificates has to be the one in {servers}"
-                );
-                (
-                    format!("the certificate of Kafka at {address} is not trusted: {words}"),
-                    vec![key],
-                    remedy,
-                )
-            }
-            Kind::ClientCertificate => {
-                let key = self.used("ssl.keystore.certificate.chain", "ssl.keystore.location");
-                let remedy =
-                    format!("put a certificate that the brokers trust, and its key, into {key}");
-                (
-                    format!("Kafka at {address} does not take the client's certificate: {words}"),
-                    vec![key],
-                    remedy,
-                )
-            }
-            Kind::Protocol => {
-                let remedy = format!(
-                    "set {protocol} to what the listener speaks, or name another one in {servers}"
-                );
-                (
-                    format!("Kafka at {address} does not speak as {protocol} says: {words}"),
-                    vec![protocol, servers],
-                    remedy,
-                )
-            }
-            Kind::HangsUp => {
-                let remedy = format!(
-                    "look whether the listener speaks what {protocol} says, and whether the broker is up behind it; it is tried again"
-                );
-                (
-                    format!("Kafka at {address} hangs up: {words}"),
-                    vec![protocol, servers],
-                    remedy,
-                )
-            }
-            Kind::Name => {
-                let remedy = format!(
-                    "correct the name in {servers}, or where it is right in the brokers' advertised.listeners, or have it known"
-                );
-                (
-                    format!("the name in {address} is not known: {words}"),
-                    vec![servers],
-                    remedy,
-                )
-            }
-            Kind::Away => {
-                let remedy = format!("start the brokers, or correct {servers}; it is tried again");
-                (
-                    format!("no broker answers, {address} among them: {words}"),
-                    vec![servers],
-                    remedy,
-                )
-            }
-        };
-        let since = trouble.since.duration_since(UNIX_EPOCH);
-        Wait {
-            reason,
-            keys,
-            remedy,
-            since_ms: since.map_or(0, |since| {
-                u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-            }),
         }
     }
 }
@@ -358,7 +172,7 @@ impl Reachability {
                 is_told && now.duration_since(trouble.began) >= news
             });
             let (kind, trouble) = told?;
-            let wait = self.names.wait(address, *kind, trouble);
+            let wait = remedy::wait(&self.names, address, *kind, trouble);
             Some((wait, *kind, trouble.times))
         };
         let told = brokers.iter().map(|(address, broker)| (&**address, broker));
@@ -430,88 +244,6 @@ impl Reachability {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Broker>> {
         self.brokers.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// `host:port` of a broker's name such as `sasl_ssl://host:port/1`, which changes when the number of a
-/// broker becomes known, and has no protocol if that is plain. Coordinators have none: they are brokers
-/// under another name.
-fn address(name: &str) -> Option<&str> {
-    let rest = name.split_once("://").map_or(name, |(_, rest)| rest);
-    let address = rest.split_once('/').map_or(rest, |(address, _)| address);
-    address.contains(':').then_some(address)
-}
-
-fn without_thread(message: &str) -> &str {
-    match message.strip_prefix("[thrd:") {
-        Some(rest) => rest.split_once("]: ").map_or(message, |(_, text)| text),
-        None => message,
-    }
-}
-
-/// The broker and its new state, of `NAME: Broker changed state CONNECT -> UP`.
-fn changed_state(message: &str) -> Option<(&str, &str)> {
-    let (name, rest) = without_thread(message).split_once(": Broker changed state ")?;
-    let (_, state) = rest.split_once(" -> ")?;
-    Some((name, state.trim()))
-}
-
-/// The broker, and what is wrong, of `NAME: WORDS (after 3ms in state CONNECT) (_TRANSPORT)...`.
-fn failed(message: &str) -> Option<(&str, Kind, &str)> {
-    let (name, rest) = without_thread(message).split_once(": ")?;
-    let (words, tail) = rest.rsplit_once(" (after ")?;
-    let (state, tail) = tail.split_once(" in state ")?.1.split_once([',', ')'])?;
-    let kind = kind(words, state, tail)?;
-    Some((name, kind, words))
-}
-
-fn kind(words: &str, state: &str, tail: &str) -> Option<Kind> {
-    let code = |code: &str| tail.contains(&format!("({code})"));
-    let says = |any: &[&str]| any.iter().any(|text| words.contains(text));
-    // A connection that ends while it is made: no other word comes from a listener of another protocol.
-    let hangs_up = says(&["Disconnected", "closed by peer"]) && state != "UP" && state != "CONNECT";
-    Some(if says(&["terminating"]) || code("_INTR") {
-        // The client goes, or knows the broker by another name now.
-        return None;
-    } else if says(&[
-        "certificate required",
-        "alert bad certificate",
-        "alert unknown ca",
-        "alert certificate",
-        "alert number 4",
-    ]) {
-        Kind::ClientCertificate
-    } else if says(&[
-        "certificate verify failed",
-        "certificate could not be verified",
-    ]) {
-        Kind::Certificate
-    } else if says(&[
-        "wrong version number",
-        "packet length too long",
-        "might require SASL authentication",
-        "SASL state",
-        "http request",
-    ]) {
-        Kind::Protocol
-    } else if says(&[
-        "nsupported mechanism",
-        "does not support mechanism",
-        "not enabled",
-        "nsupported SASL",
-    ]) {
-        Kind::Mechanism
-    } else if code("_AUTHENTICATION") || code("SASL_AUTHENTICATION_FAILED") {
-        Kind::Credentials
-    } else if code("_RESOLVE") {
-        Kind::Name
-    } else if hangs_up || says(&["PLAINTEXT broker listener", "SSL handshake failed"]) {
-        Kind::HangsUp
-    } else if state == "UP" {
-        // A connection that ends is no trouble; one that cannot be made again is told by then.
-        return None;
-    } else {
-        Kind::Away
-    })
 }
 
 #[cfg(test)]

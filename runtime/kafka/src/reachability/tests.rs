@@ -1,4 +1,8 @@
+use tidegate_model::config::ConfigMap;
+
+use super::log_line::*;
 use super::*;
+use crate::client_config::ClientKind;
 
 fn reachability(overrides: &[(&str, &str)], common: &[(&str, &str)]) -> Arc<Reachability> {
     let map = |pairs: &[(&str, &str)]| -> ConfigMap {
