@@ -299,7 +299,7 @@ impl SinkConsumer {
         topics: Vec<String>,
     ) -> Result<BTreeMap<String, String>, KafkaError> {
         // The embedded Kafka has no ids, and nobody to ask for them; its topics cannot be deleted.
-        let embedded = self.share.retention.is_some();
+        let embedded = self.share.settings.embedded.is_some();
         let Some(consumer) = self.consumer.clone().filter(|_| !embedded) else {
             return Ok(BTreeMap::new());
         };

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError as RdKafkaError;
-use rdkafka::producer::{DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, Producer};
 use tidegate_model::config::ConfigMap;
 use tidegate_model::state::Wait;
 
@@ -16,32 +14,22 @@ use crate::client_config::ClientKind;
 use crate::cluster::{Kafka, KafkaError, client_config};
 use crate::quiet::QuietLog;
 use crate::reachability::{self, Reachability, Verdict};
+use crate::state_producer::AckContext;
 
 /// How long one question waits: the attempts to connect show in between.
 const STEP: Duration = Duration::from_millis(250);
 
+/// For all lines that wait.
+const POLL: Duration = Duration::from_millis(5);
+
+/// The topic that is asked for: of all Kafka's topics a large cluster would have too much to say each time.
+/// Every Kafka that has seen a consumer group has this one, and an answer that there is none is one, too.
+const TOPIC: &str = "__consumer_offsets";
+
 pub(crate) struct OwnClient {
-    producer: ThreadedProducer<OwnContext>,
+    /// Never produces. It has no thread that polls: one of those costs a percent of a core.
+    client: BaseProducer<AckContext>,
     reachability: Arc<Reachability>,
-}
-
-/// Never produces; a producer is the client of librdkafka that polls its log by itself.
-struct OwnContext(QuietLog);
-
-impl ClientContext for OwnContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.line(level, facility, message);
-    }
-
-    fn error(&self, error: RdKafkaError, reason: &str) {
-        self.0.error(&error, reason);
-    }
-}
-
-impl ProducerContext for OwnContext {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 
 impl OwnClient {
@@ -53,23 +41,25 @@ impl OwnClient {
         reachability::listen_to_log(&mut all);
         let made = client_config(&all)
             .set_log_level(RDKafkaLogLevel::Debug)
-            .create_with_context(OwnContext(QuietLog::new(
+            .create_with_context(AckContext::new(QuietLog::new(
                 "worker",
                 Arc::clone(&reachability),
             )));
-        let producer = made.map_err(|e| KafkaError::Client {
+        let client = made.map_err(|e| KafkaError::Client {
             client: "client",
             reason: e.to_string(),
         })?;
         Ok(Self {
-            producer,
+            client,
             reachability,
         })
     }
 
     fn answers(&self, timeout: Duration) -> bool {
-        let client = self.producer.client();
-        client.fetch_metadata(None, timeout).is_ok()
+        let answer = self.client.client().fetch_metadata(Some(TOPIC), timeout);
+        // What librdkafka has logged meanwhile is taken in.
+        self.client.poll(POLL);
+        answer.is_ok()
     }
 }
 
@@ -125,7 +115,7 @@ impl Kafka {
 
     /// Asks again, so that what the worker waits for is seen to come and to go; blocks up to `timeout`.
     pub fn ask_again(&self, timeout: Duration) {
-        if let (false, Ok(client)) = (self.is_embedded(), self.own_client()) {
+        if let Ok(client) = self.own_client() {
             client.answers(timeout);
         }
     }

@@ -169,6 +169,12 @@ fn write_error(record: &StateWrite, error: &RdKafkaError) -> KafkaError {
 #[derive(Default)]
 pub(crate) struct AckContext(QuietLog);
 
+impl AckContext {
+    pub(crate) fn new(log: QuietLog) -> Self {
+        Self(log)
+    }
+}
+
 impl ClientContext for AckContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.0.line(level, facility, message);

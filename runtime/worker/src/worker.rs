@@ -106,7 +106,9 @@ impl Worker {
             lease: ready.lease.clone(),
             cluster: ready.cluster.clone(),
         };
-        tokio::spawn(keep_asking(environment.kafka.clone()));
+        if !environment.kafka.is_embedded() {
+            tokio::spawn(keep_asking(environment.kafka.clone()));
+        }
         let herder = herder::start(environment.clone(), ready);
         Ok(Self {
             environment,
