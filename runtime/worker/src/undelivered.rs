@@ -181,15 +181,17 @@ mod tests {
         converter("StringConverter", &Default::default(), Side::Value).unwrap()
     }
 
-    #[test]
-    fn rows_of_a_revoked_partition_are_neither_put_nor_accepted() {
+    fn batches(mut records: RecordBatch) -> Vec<Arc<SinkBatch>> {
         let converters = Converters {
             key: string(),
             value: string(),
         };
-        let mut records = records();
-        let batches = sink_batches::convert(&converters, &mut records).batches;
-        let mut left = Undelivered::new(records, batches);
+        sink_batches::convert(&converters, &mut records).batches
+    }
+
+    #[test]
+    fn rows_of_a_revoked_partition_are_neither_put_nor_accepted() {
+        let mut left = Undelivered::new(records(), batches(records()));
         left.abandon(&[("other".into(), 1), ("t".into(), 0)]);
         let batch = left.next().unwrap();
         assert_eq!((&batch.partitions, &batch.offsets), (&vec![1], &vec![9]));
@@ -201,17 +203,8 @@ mod tests {
 
     #[test]
     fn a_put_tells_where_it_begins_and_the_last_one_speaks_for_what_no_batch_holds() {
-        let converters = Converters {
-            key: string(),
-            value: string(),
-        };
         // No batch holds the last row of partition 0.
-        let only = |row: usize| {
-            let mut one = records().filtered(|other| other == row);
-            sink_batches::convert(&converters, &mut one)
-                .batches
-                .remove(0)
-        };
+        let only = |row: usize| batches(records().filtered(|other| other == row)).remove(0);
         let span = |partition, first_offset, next_offset| LedgerSpan {
             at: TopicPartition {
                 topic: "t".into(),
@@ -230,9 +223,7 @@ mod tests {
         left.was_put();
         assert_eq!(left.rest(), [span(0, 6, 7), span(1, 10, 10)]);
         // Put in halves, each tells where it begins.
-        let mut one = records();
-        let batches = sink_batches::convert(&converters, &mut one).batches;
-        let mut left = Undelivered::new(one, batches);
+        let mut left = Undelivered::new(records(), batches(records()));
         left.halve();
         let first = left.next().unwrap();
         assert_eq!(left.spans(&first), [span(0, 5, 6)]);

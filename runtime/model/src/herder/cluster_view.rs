@@ -317,7 +317,7 @@ impl ClusterView {
 
     /// Those of these tasks, which are no more, whose place nobody needs to know any longer. One that
     /// comes back sooner goes where it was, so that what is left of its last life there ends first.
-    pub(super) fn forgotten_tasks(&mut self, now_ms: u64, unused: Vec<TaskId>) -> Vec<TaskId> {
+    pub(super) fn forgotten_tasks(&mut self, now_ms: u64, unused: BTreeSet<TaskId>) -> Vec<TaskId> {
         self.unused.retain(|id, _| unused.contains(id));
         unused
             .into_iter()
