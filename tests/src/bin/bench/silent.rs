@@ -5,18 +5,15 @@
 use std::time::{Duration, Instant};
 
 use tidegate_tests::brokers::Brokers;
-use tidegate_tests::wait::wait_until;
+use tidegate_tests::wait::{wait_or_give_up, wait_until};
 
 use crate::say;
-use crate::silent_streams::{PLAIN, Piped, Plain, Stream, TOPICS, WORKER};
+use crate::silent_streams::{PLAIN, Piped, Plain, TOPICS, WORKER};
 
 /// For everything to have arrived, in the worst case met so far doubled.
 const LIMIT: Duration = Duration::from_secs(240);
 /// What was written so shortly before may still be on its way.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
-/// Between the silence and what is started within it: the brokers have not noticed yet.
-const STARTED_AFTER: Duration = Duration::from_secs(1);
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Freezes one broker after the other and prints how long each stood still.
 pub fn run() {
@@ -28,46 +25,44 @@ pub fn run() {
     }
     let plain = Plain::start(&brokers.bootstrap());
     let piped = Piped::start(&brokers.bootstrap());
+    let are_current = || [plain.is_current(ON_ITS_WAY), piped.is_current(ON_ITS_WAY)];
     println!("| silent broker | who | what runs, s | a source or producer started then, s |");
     println!("| ---: | --- | ---: | ---: |");
     for number in 0..3 {
         wait_until("everything arrives before the silence", LIMIT, || {
-            [plain.stream(), piped.stream()]
-                .iter()
-                .all(|s| s.is_current(ON_ITS_WAY))
-                && brokers.client().is_in_sync()
+            are_current() == [true, true] && client.is_in_sync()
         });
         say(&format!("broker {} falls silent", number + 1));
         brokers.freeze(number);
         let silent_since = Instant::now();
-        std::thread::sleep(STARTED_AFTER);
+        wait_until("both stand still", LIMIT, || {
+            are_current() == [false, false]
+        });
+        let started_at = Instant::now();
         let started = [piped.start_another(number), plain.start_another(number)];
-        let streams = [piped.stream(), plain.stream()];
-        let stood = stood_still(&streams, &started, silent_since);
-        for (who, [running, new]) in [WORKER, PLAIN].iter().zip(stood) {
+        let mut running = [None; 2];
+        let mut new = [None; 2];
+        wait_or_give_up(LIMIT, || {
+            let arrived = [piped.has(started[0]), plain.has(started[1])];
+            let [plain, piped] = are_current();
+            for (who, (current, arrived)) in [piped, plain].into_iter().zip(arrived).enumerate() {
+                if current {
+                    running[who].get_or_insert_with(|| silent_since.elapsed() - ON_ITS_WAY);
+                }
+                if arrived {
+                    new[who].get_or_insert_with(|| started_at.elapsed());
+                }
+            }
+            let all = running.iter().chain(&new);
+            all.copied()
+                .all(|seen: Option<Duration>| seen.is_some())
+                .then_some(())
+        });
+        let seconds = |seen: Option<Duration>| seen.map_or(f64::INFINITY, |d| d.as_secs_f64());
+        for (who, (running, new)) in [WORKER, PLAIN].iter().zip(running.into_iter().zip(new)) {
+            let (running, new) = (seconds(running), seconds(new));
             println!("| {} | {who} | {running:.1} | {new:.1} |", number + 1);
         }
         brokers.thaw(number);
     }
-}
-
-/// For each stream: seconds until all that was written had arrived but for the last second, and until what
-/// was started after the silence began had its first record through.
-fn stood_still(streams: &[&Stream; 2], started: &[usize; 2], since: Instant) -> [[f64; 2]; 2] {
-    let mut found = [[None::<f64>; 2]; 2];
-    let deadline = since + LIMIT;
-    let settled = since + STARTED_AFTER + ON_ITS_WAY;
-    while found.iter().flatten().any(Option::is_none) && Instant::now() < deadline {
-        let passed = since.elapsed().as_secs_f64();
-        for ((stream, mark), found) in streams.iter().zip(started).zip(&mut found) {
-            if found[0].is_none() && Instant::now() > settled && stream.is_current(ON_ITS_WAY) {
-                found[0] = Some(passed - ON_ITS_WAY.as_secs_f64());
-            }
-            if found[1].is_none() && stream.has(*mark) {
-                found[1] = Some(passed - STARTED_AFTER.as_secs_f64());
-            }
-        }
-        std::thread::sleep(LOOK);
-    }
-    found.map(|pair| pair.map(|seconds| seconds.unwrap_or(f64::INFINITY)))
 }
